@@ -1,0 +1,146 @@
+"""What can go wrong, and who is at fault. A leaf: imports nothing of ours.
+
+`LuaError` the script, `HostMisuse` and `ConversionError` the embedding program or the script's arguments,
+`TaskTimeout` time, `DeadlockError` the script, `SchedulerCrash` us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+__all__ = [
+    "ConversionError",
+    "DeadlockError",
+    "HostMisuse",
+    "LuaError",
+    "LuaSyntaxError",
+    "RuntimeClosed",
+    "SchedulerCrash",
+    "SchedulerError",
+    "ScriptExit",
+    "TaskCancelled",
+    "TaskTimeout",
+    "WaitingTask",
+]
+
+
+class SchedulerError(Exception):
+    """Base of every error this package raises."""
+
+
+class LuaError(SchedulerError):
+    """A Lua task failed.
+
+    Attributes:
+        message: what the script raised, as text.
+        lua_traceback: Lua's traceback of where it was raised, without our frames.
+        kind: `kind` of an error table (for a failed host function the Python class name), or None.
+        task: label of the task it was raised in, such as "task 3 'worker'".
+        spawned_at: where that task was spawned, or the function it runs.
+        errors: the single failures when several tasks failed together, else empty.
+
+    `__cause__` is the Python exception when a host function failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        lua_traceback: str = "",
+        kind: str | None = None,
+        task: str = "",
+        spawned_at: str = "",
+        errors: Sequence[LuaError] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.lua_traceback = lua_traceback
+        self.kind = kind
+        self.task = task
+        self.spawned_at = spawned_at
+        self.errors = tuple(errors)
+
+    def report(self) -> str:
+        """Return message, Lua traceback and task as people read them on a terminal."""
+        if self.errors:
+            parts = [error.report() for error in self.errors]
+            return "\n".join([f"{len(parts)} tasks failed:", *parts])
+        lines = [self.message]
+        if self.lua_traceback:
+            lines.append(self.lua_traceback)
+        if self.task:
+            lines.append(f"in {self.task}, {self.spawned_at}")
+        return "\n".join(lines)
+
+
+class LuaSyntaxError(LuaError):
+    """The source does not compile; the message names file and line."""
+
+
+class TaskTimeout(LuaError, TimeoutError):
+    """A task spawned from Python passed its `timeout`; everything inside was cancelled."""
+
+
+class TaskCancelled(SchedulerError):
+    """The joined task was cancelled; the message gives the reason."""
+
+
+class ScriptExit(SchedulerError):
+    """The script called `os.exit`.
+
+    Attributes:
+        code: the exit code it asked for.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the script called os.exit({code})")
+        self.code = code
+
+
+@attrs.frozen
+class WaitingTask:
+    """One line of a deadlock report."""
+
+    id: int
+    name: str
+    # Why it waits: "sleep", "io", "event", "host", "resource"; "ready" or "running" when it does not.
+    reason: str
+    detail: str
+    # "file:line" of the waiting call, "?" when the stack shows none of the script's frames.
+    where: str
+
+    def __str__(self) -> str:
+        name = "" if self.name == "task" else f" {self.name!r}"
+        return f"task {self.id}{name} waits for {self.detail} ({self.reason}) at {self.where}"
+
+
+class DeadlockError(SchedulerError):
+    """Every task waits and nothing is left that could wake one.
+
+    Attributes:
+        tasks: who waits for what, where.
+    """
+
+    def __init__(self, tasks: Sequence[WaitingTask]) -> None:
+        self.tasks = tuple(tasks)
+        lines = ["deadlock: every task waits and nothing can wake them"]
+        lines += [f"  {task}" for task in self.tasks]
+        super().__init__("\n".join(lines))
+
+
+class ConversionError(SchedulerError, TypeError):
+    """A value cannot cross between Python and Lua; the message names where in it and why."""
+
+
+class HostMisuse(SchedulerError, TypeError):
+    """A host function was called with wrong arguments; names the function and the argument."""
+
+
+class RuntimeClosed(SchedulerError):
+    """The runtime has ended; open a new one."""
+
+
+class SchedulerCrash(SchedulerError):
+    """The kernel itself failed: a bug of ours, or memory ran out. The runtime is unusable."""

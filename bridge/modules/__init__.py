@@ -1,0 +1,1 @@
+"""Host modules that scripts `require`: each a small file of async functions. None yet."""

@@ -1,0 +1,182 @@
+"""The portal: kernel loops on greenlets, so that a task may wait where Lua cannot yield.
+
+Belongs here: every greenlet of the project. A kernel loop is a Lua coroutine driven by a greenlet. When a
+task waits inside a C call of Lua (a `table.sort` comparator), its loop's C stack is left as it is and
+another loop goes on with the same run queue; the frozen one is switched back in when the task is ready.
+As an operating-system thread in a blocking call hands its processor over (Go's scheduler, cqueues).
+
+Safe only because no switch ever happens inside a Python function that lupa called: the portal is a raw C
+function (capi), and Python host functions run between two steps of the loop, on the loop's greenlet but
+outside Lua. docs/design.md tells what the naive version breaks.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import greenlet
+import trio
+
+__all__ = ["KernelLoop", "Loops", "Message"]
+
+# What a loop tells its driver: a tag and values, as Lua yielded them.
+Message = tuple[Any, ...]
+
+_FROZEN: Message = (b"frozen",)
+
+# Loops whose C stack still holds Lua frames when a broken runtime ends. Unwinding such a stack would run
+# Lua code of a dead runtime; keeping it costs memory and nothing else.
+_abandoned: list[object] = []
+
+
+@attrs.define(eq=False)
+class KernelLoop:
+    """One kernel loop: a Lua coroutine and the greenlet that resumes it."""
+
+    id: int
+    # lupa's thread object; lives as long as the runtime, because lupa keeps bare pointers to it.
+    thread: Any
+    # Address of the coroutine's lua_State, for the watchdog; 0 when unknown.
+    address: int
+    greenlet: greenlet.greenlet
+    frozen: bool = False
+
+
+class Loops:
+    """All kernel loops of one runtime; at most one of them runs, the others are frozen or spare."""
+
+    def __init__(
+        self,
+        new_thread: Callable[[int], tuple[Any, int]],
+        handle: Callable[[Message], Any],
+    ) -> None:
+        """Prepare; the first loop is made at the first slice.
+
+        Args:
+            new_thread: makes the Lua coroutine of loop number n, returns it and its address.
+            handle: answers a message that needs no other greenlet (a host call, a task's end);
+                runs on the loop's greenlet, may call `freeze`.
+        """
+        self._new_thread = new_thread
+        self._handle = handle
+        self._loops: dict[int, KernelLoop] = {}
+        self._spare: list[KernelLoop] = []
+        self._thawed: deque[KernelLoop] = deque()
+        self._active: KernelLoop | None = None
+        self._hub: greenlet.greenlet | None = None
+        self._closing = False
+
+    @property
+    def active(self) -> KernelLoop | None:
+        """The loop that runs, or will run next."""
+        return self._active
+
+    @property
+    def frozen_count(self) -> int:
+        """How many loops hold the stack of a waiting task or host function."""
+        return sum(loop.frozen for loop in self._loops.values())
+
+    @property
+    def has_thawed(self) -> bool:
+        """Whether a blocked host function can go on: the driver must not park."""
+        return bool(self._thawed)
+
+    def run_slice(self) -> Message:
+        """Let the kernel run until its slice is over or nothing is ready. Not a checkpoint.
+
+        Returns:
+            (b"idle", deadline or None), (b"slice", None) or (b"crash", exception).
+        """
+        self._hub = greenlet.getcurrent()
+        loop = self._active
+        if self._thawed:
+            if loop is not None:
+                self._spare.append(loop)
+            loop = self._thawed.popleft()
+        elif loop is None:
+            loop = self._fresh()
+        while True:
+            self._active = loop
+            loop.frozen = False
+            message: Message = loop.greenlet.switch()
+            tag = message[0]
+            if tag == b"frozen":
+                loop.frozen = True
+                loop = self._fresh()
+            elif tag == b"thaw":
+                self._spare.append(loop)
+                loop = self._loops[message[1]]
+            else:
+                return message
+
+    @trio.lowlevel.enable_ki_protection
+    def freeze(self) -> None:
+        """Leave the running loop's stack as it is until it is thawed. Called by Lua; never raises."""
+        hub = self._hub
+        assert hub is not None
+        hub.switch(_FROZEN)
+
+    def waker(self) -> Callable[[], None]:
+        """Return what ends the `freeze` that the running host function calls next."""
+        loop = self._active
+        assert loop is not None
+
+        def wake() -> None:
+            self._thawed.append(loop)
+
+        return wake
+
+    def inside(self) -> bool:
+        """Whether the caller runs on a loop's greenlet: in a synchronous host function."""
+        loop = self._active
+        return loop is not None and loop.greenlet is greenlet.getcurrent()
+
+    def _fresh(self) -> KernelLoop:
+        if self._spare:
+            return self._spare.pop()
+        number = len(self._loops) + 1
+        thread, address = self._new_thread(number)
+        runner = greenlet.greenlet(self._run)
+        # A new greenlet has an empty context: contextvars and sniffio would see nothing.
+        runner.gr_context = contextvars.copy_context()
+        loop = KernelLoop(number, thread, address, runner)
+        self._loops[number] = loop
+        return loop
+
+    @trio.lowlevel.enable_ki_protection
+    def _run(self) -> None:
+        loop = self._active
+        assert loop is not None
+        send = loop.thread.send
+        handle = self._handle
+        reply: Any = None
+        while not self._closing:
+            try:
+                message: Message = send(reply)
+                tag = message[0]
+                reply = None
+                if tag == b"idle" or tag == b"slice" or tag == b"thaw":
+                    assert self._hub is not None
+                    self._hub.switch(message)
+                else:
+                    reply = handle(message)
+            except BaseException as error:
+                assert self._hub is not None
+                self._hub.switch((b"crash", error))
+
+    def close(self) -> None:
+        """End the greenlets that can end; the stacks of frozen ones are kept for ever."""
+        self._closing = True
+        self._hub = greenlet.getcurrent()
+        for loop in self._loops.values():
+            if loop.frozen:
+                _abandoned.append((loop, self))
+            elif loop.greenlet:
+                loop.greenlet.parent = self._hub
+                loop.greenlet.switch()
+        self._spare.clear()
+        self._active = None

@@ -1,0 +1,161 @@
+"""The Lua virtual machine: the only file that imports lupa.
+
+Belongs here: choosing the engine, loading our Lua files, and the kernel's functions as Python callables.
+Hazards that shape it (docs/design.md, "The boundary"): strings cross as bytes; objects of Lua come to
+Python only from kernel loops, whose states live as long as the runtime; no Python function is reachable
+from a script, except through the kernel.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from bridge.capi import CApi, CApiMissing
+from bridge.errors import LuaSyntaxError, SchedulerError
+from stdlib_lua import sources
+
+__all__ = ["ENGINES", "VM"]
+
+# Engine name to lupa module. Plain `lupa.LuaRuntime` is Lua 5.5 since lupa 2.7, so name them.
+ENGINES = {"lua54": "lupa.lua54", "lua55": "lupa.lua55", "luajit": "lupa.luajit21"}
+
+
+def _deny(_object: object, _name: object, _setting: bool) -> NoReturn:
+    raise AttributeError("host objects are opaque")
+
+
+class VM:
+    """One Lua state with the kernel loaded."""
+
+    def __init__(
+        self,
+        engine: str,
+        *,
+        now: Callable[[], float],
+        freeze: Callable[[], None],
+        portal: bool = True,
+    ) -> None:
+        """Create the state and load the kernel.
+
+        Args:
+            engine: a key of `ENGINES`.
+            now: the clock, seconds; must not raise.
+            freeze: switches to another kernel loop (portal.py).
+            portal: False does without the C API, as where it is missing.
+
+        Raises:
+            SchedulerError: unknown engine, or this build of lupa lacks it.
+        """
+        if engine not in ENGINES:
+            known = ", ".join(ENGINES)
+            raise SchedulerError(f"unknown engine {engine!r}; known are {known}")
+        try:
+            module = importlib.import_module(ENGINES[engine])
+        except ImportError as error:
+            raise SchedulerError(f"this build of lupa has no {engine}: {error}") from error
+        self.engine = engine
+        self.module = module
+        self._lua = module.LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            attribute_filter=_deny,
+        )
+        self.globals = self._lua.globals()
+        self.new_table: Callable[[], Any] = self._lua.table
+        self.table_type: type = type(self._lua.table())
+        self.function_type: type = type(self._lua.eval(b"print"))
+        self.exact_integers = engine != "luajit"
+        # Why the portal cannot be used; None when it can.
+        self.portal_missing: str | None = None
+        self._capi: CApi | None = None
+        # Address of the C function behind debug.sethook.
+        self._hook = 0
+        self._threads: list[Any] = []
+
+        door = self._lua.table()
+        door[b"now"] = now
+        if portal:
+            self._open_portal(door, freeze)
+        else:
+            self.portal_missing = "switched off"
+        if self.portal_missing is not None:
+            door[b"portal_missing"] = self.portal_missing.encode()
+        library = self._lua.table()
+        for name, source in sources().items():
+            library[name.encode()] = source
+        boot = self._load(library[b"boot"], b"@[scheduler]/boot.lua")
+        # The kernel's functions for us, by name (embed.lua).
+        self.embed = boot(library, door)
+        self.embed[b"install"](self.globals)
+
+    def _load(self, source: bytes, name: bytes) -> Any:
+        loader = self._lua.eval(b"load")
+        result = loader(source, name)
+        if isinstance(result, tuple):
+            raise LuaSyntaxError(result[1].decode(errors="replace"))
+        return result
+
+    def _open_portal(self, door: Any, freeze: Callable[[], None]) -> None:
+        target: list[Callable[[], None]] = []
+        probes: list[int] = []
+        try:
+            capi = CApi.load(self.module)
+            # Not the main state: its address is not to be had on LuaJIT. A coroutine of our own does.
+            self._keep = self._lua.eval(b"function() end").coroutine()
+            capi.set_global_function(self._address(self._keep), b"[portal]", lambda: target[0]())
+            portal = self.globals[b"[portal]"]
+            self.globals[b"[portal]"] = None
+            target.append(lambda: probes.append(1))
+            portal()
+            if probes != [1]:
+                raise CApiMissing("a C function made through it was not called")
+        except (CApiMissing, OSError, ValueError) as error:
+            self.portal_missing = str(error)
+            return
+        target[0] = freeze
+        door[b"portal"] = portal
+        self._capi = capi
+
+    def _address(self, thread: Any) -> int:
+        text: bytes = self._lua.eval(b"function(co) return string.format('%p', co) end")(thread)
+        return int(text, 16)
+
+    def new_loop(self, number: int) -> tuple[Any, int]:
+        """Make the coroutine of kernel loop `number`; it lives as long as this object.
+
+        Returns:
+            lupa's thread object and the address of its lua_State, 0 without the C API.
+        """
+        thread = self.embed[b"loop"].coroutine(number)
+        self._threads.append(thread)
+        if self._capi is None:
+            return thread, 0
+        address = self._address(thread)
+        # debug.sethook records the Lua function; the C hook it installs is what `arm` needs.
+        self._lua.eval(b"debug.sethook")(thread, self.embed[b"end_slice"], b"", 1)
+        self._hook = self._capi.hook_of(address) or 0
+        self._capi.disarm(address)
+        return thread, address
+
+    @property
+    def can_end_slices(self) -> bool:
+        """Whether `end_slice` works; otherwise the kernel reads the clock at each step."""
+        return self._capi is not None
+
+    def end_slice(self, address: int) -> None:
+        """Let the kernel loop at `address` stop after its step. Callable from any OS thread."""
+        if self._capi is not None and self._hook:
+            self._capi.arm(address, self._hook)
+
+    def slice_ended(self, address: int) -> None:
+        """Undo `end_slice`."""
+        if self._capi is not None:
+            self._capi.disarm(address)
+
+    def close(self) -> None:
+        """Cut every way from Lua to Python; the state itself goes with its last reference."""
+        self.embed[b"close"]()

@@ -1,0 +1,54 @@
+"""Lua coroutines as cooperative tasks inside trio.
+
+    async with scheduler.open_runtime() as runtime:
+        runtime.register("weather.get", fetch_weather)
+        print(await runtime.run(Path("script.lua")))
+
+See README.md and docs/embedding.md; `python -m scheduler --help` for the shell.
+"""
+
+from scheduler._version import VERSION
+from scheduler.errors import (
+    ConversionError,
+    DeadlockError,
+    HostMisuse,
+    LuaError,
+    LuaSyntaxError,
+    RuntimeClosed,
+    SchedulerCrash,
+    SchedulerError,
+    ScriptExit,
+    TaskCancelled,
+    TaskTimeout,
+    WaitingTask,
+)
+from scheduler.function import LuaFunction
+from scheduler.runtime import Runtime, open_runtime, run
+from scheduler.source import BadSource
+from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
+
+__version__ = VERSION
+
+__all__ = [
+    "BadSource",
+    "ConversionError",
+    "DeadlockError",
+    "HostMisuse",
+    "LuaError",
+    "LuaFunction",
+    "LuaSyntaxError",
+    "LuaTask",
+    "Runtime",
+    "RuntimeClosed",
+    "RuntimeStatistics",
+    "SchedulerCrash",
+    "SchedulerError",
+    "ScriptExit",
+    "TaskCancelled",
+    "TaskInfo",
+    "TaskTimeout",
+    "WaitingTask",
+    "__version__",
+    "open_runtime",
+    "run",
+]

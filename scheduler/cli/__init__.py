@@ -1,0 +1,1 @@
+"""The shell's side: arguments, exit codes, Ctrl-C."""

@@ -1,0 +1,153 @@
+"""Command line of `python -m scheduler`: what the words mean.
+
+Belongs here: parsing and its errors. Does not belong here: running anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+import attrs
+
+from bridge.vm import ENGINES
+from scheduler._version import VERSION
+
+__all__ = ["Options", "Usage", "parse"]
+
+_DESCRIPTION = """\
+Run a Lua script whose tasks wait without blocking each other.
+
+SCRIPT is a .lua file, a folder with main.lua, or "-" for standard input. Options may stand before or
+after it; every other word, and everything after "--", goes to the script (`arg` and `...`).
+"""
+
+_EPILOG = """\
+exit codes: 0 success; 1 the script raised; 2 usage or unreadable script; 3 deadlock; 124 timeout;
+130 Ctrl-C (the first cancels and lets cleanup run, the second ends at once); or what os.exit says
+
+examples:
+  python -m scheduler hello.lua
+  python -m scheduler run job.lua --param city=Oslo --timeout 30 input.txt
+  python -m scheduler --virtual-clock -e 'task.sleep(3600); print(task.now())'
+"""
+
+
+class Usage(Exception):
+    """The command line is wrong; the message says which word and what to do."""
+
+
+@attrs.frozen
+class Options:
+    """A parsed command line."""
+
+    # Path, "-", or None with `code`.
+    script: str | None
+    code: str | None
+    arguments: tuple[str, ...]
+    params: dict[str, str]
+    engine: str
+    # Seconds for the whole script, None for no limit.
+    timeout_s: float | None
+    virtual_clock: bool
+    stats: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m scheduler",
+        usage="python -m scheduler [run] [OPTIONS] SCRIPT [ARGS...]\n"
+        "       python -m scheduler [OPTIONS] -e CODE [ARGS...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-e", dest="code", metavar="CODE", help="run CODE instead of a script")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="K=V", help="set params.K to the string V; repeatable"
+    )
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), default="lua54", help="which Lua (default: %(default)s)"
+    )
+    parser.add_argument("--timeout", metavar="SECONDS", help="cancel the script after so long (exit code 124)")
+    parser.add_argument(
+        "--virtual-clock", action="store_true", help="time jumps whenever every task waits for it"
+    )
+    parser.add_argument("--stats", action="store_true", help="print counters to stderr at the end")
+    parser.add_argument("--version", action="version", version=f"lua-trio-scheduler {VERSION}")
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    return parser
+
+
+def _params(pairs: Sequence[str]) -> dict[str, str]:
+    params = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise Usage(f"bad --param {pair!r}: expected KEY=VALUE, as in --param city=Oslo")
+        params[key] = value
+    return params
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise Usage(f"bad --timeout {text!r}: expected seconds, a number that is not negative")
+    return seconds
+
+
+def _unknown(parser: _Parser, word: str) -> Usage:
+    known = [option for action in parser._actions for option in action.option_strings]
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return Usage(f"unknown option {word!r}: {hint}To hand it to the script, put it after --")
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Parse the words after the program's name.
+
+    Raises:
+        Usage: with what to do about it.
+        SystemExit: after --help or --version.
+    """
+    words = list(argv)
+    after: list[str] = []
+    if "--" in words:
+        at = words.index("--")
+        words, after = words[:at], words[at + 1 :]
+    if words and words[0] == "run":
+        words = words[1:]
+    parser = _parser()
+    found, unknown = parser.parse_known_intermixed_args(words)
+    for word in unknown:
+        if word.startswith("-") and word != "-":
+            raise _unknown(parser, word)
+    positional = [*found.words, *after]
+    script = None
+    if found.code is None:
+        if not positional:
+            raise Usage("no script: name a .lua file, a folder with main.lua, - for standard input, or use -e")
+        script, *positional = positional
+    return Options(
+        script=script,
+        code=found.code,
+        arguments=tuple(positional),
+        params=_params(found.param),
+        engine=found.engine,
+        timeout_s=_seconds(found.timeout),
+        virtual_clock=found.virtual_clock,
+        stats=found.stats,
+    )

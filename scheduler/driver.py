@@ -1,0 +1,480 @@
+"""The driver: the one trio task that feeds the kernel.
+
+Belongs here: when the kernel runs, when trio does, and how ends and errors get out. trio sees one driver,
+one deadline, however many Lua tasks there are. Idle costs nothing: the driver parks until a host call
+completes, a deadline comes, or somebody outside calls.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import outcome
+import trio
+
+from bridge.convert import Converter
+from bridge.errors import (
+    ConversionError,
+    DeadlockError,
+    LuaError,
+    LuaSyntaxError,
+    RuntimeClosed,
+    SchedulerCrash,
+    ScriptExit,
+    TaskCancelled,
+    TaskTimeout,
+    WaitingTask,
+)
+from bridge.host import HostFunctions
+from bridge.portal import Loops
+from bridge.vm import VM
+from bridge.watchdog import Watchdog
+from scheduler.function import LuaFunction
+from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
+
+__all__ = ["Driver"]
+
+
+class Driver:
+    """One Lua VM and what keeps it running."""
+
+    def __init__(self, engine: str, *, detect_deadlock: bool, portal: bool, measure: bool) -> None:
+        """Load the VM; `run` drives it.
+
+        Args:
+            engine: "lua54", "lua55" or "luajit".
+            detect_deadlock: end with DeadlockError when every task waits and nothing in this process can
+                wake one. Off, such a runtime is idle: Python may still emit an event.
+            portal: see VM.
+            measure: count steps and run time of each task.
+        """
+        clock = trio.lowlevel.current_clock()
+        self.loops = Loops(self._new_loop, self._handle)
+        self.vm = VM(engine, now=clock.current_time, freeze=self.loops.freeze, portal=portal)
+        self.converter = Converter(
+            self,
+            new_table=self.vm.new_table,
+            table_type=self.vm.table_type,
+            function_type=self.vm.function_type,
+            exact_integers=self.vm.exact_integers,
+        )
+        self.host = HostFunctions(self.converter, wake=self.wake, on_fatal=self._fatal)
+        self._lua = _Functions(self.vm.embed)
+        self._watchdog = Watchdog(self)
+        if not self.vm.can_end_slices:
+            self._lua.time_slices(0.005)
+        if measure:
+            self._lua.measure()
+        self._detect_deadlock = detect_deadlock
+        self.tasks: dict[int, LuaTask] = {}
+        # Failed tasks whose error nobody has received, in order of failing.
+        self._unheard: dict[int, BaseException] = {}
+        # What ends the runtime whatever its tasks do; the first one counts.
+        self._fatal_error: BaseException | None = None
+        self._fatal_heard = False
+        self._on_failure: Callable[[], None] | None = None
+        self._parked: trio.lowlevel.Task | None = None
+        self._woken = False
+        self._leaving = False
+        self.closed = False
+        self._armed_address = 0
+        self._slices = 0
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    async def run(self, *, on_failure: Callable[[], None]) -> None:
+        """Drive until `leave` was called and every task has ended.
+
+        Shielded: cancellation arrives as `cancel_all`, so that Lua's cleanup runs. Checkpoint: yes.
+
+        Args:
+            on_failure: called once when a failure has nobody to receive it.
+        """
+        self._on_failure = on_failure
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as workers:
+                self.host.open(workers)
+                try:
+                    await self._drive()
+                finally:
+                    self._close()
+                    workers.cancel_scope.cancel()
+
+    async def _drive(self) -> None:
+        while True:
+            self._woken = False
+            self._deliver()
+            tag, detail = self._slice()
+            if tag == b"slice":
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            elif tag == b"crash":
+                self._crash(detail)
+                return
+            elif self._woken or self.host.has_completed or self.loops.has_thawed:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            elif self._leaving and self._finished():
+                return
+            elif detail is None and self._deadlocked():
+                self._fatal(DeadlockError(self.waiting_tasks()))
+            else:
+                await self._park(math.inf if detail is None else detail)
+
+    def _finished(self) -> bool:
+        if all(task.background for task in self.tasks.values()):
+            for task in list(self.tasks.values()):
+                self.cancel_task(task, "the runtime is closing")
+        return not self.tasks
+
+    def _slice(self) -> tuple[bytes, Any]:
+        self._slices += 1
+        self._watchdog.slice_begins()
+        tag, detail = self.loops.run_slice()
+        self._watchdog.slice_ends()
+        if self._armed_address:
+            self.vm.slice_ended(self._armed_address)
+            self._armed_address = 0
+        return tag, detail
+
+    def end_slice(self) -> None:
+        """Let the slice end after its step. Called by the watchdog's thread."""
+        loop = self.loops.active
+        if loop is not None and loop.address:
+            self._armed_address = loop.address
+            self.vm.end_slice(loop.address)
+
+    async def _park(self, deadline: float) -> None:
+        self._parked = trio.lowlevel.current_task()
+        if deadline == math.inf:
+            await trio.lowlevel.wait_task_rescheduled(_never_abort)
+            return
+        with trio.CancelScope(deadline=deadline):
+            await trio.lowlevel.wait_task_rescheduled(self._abort_park)
+        self._parked = None
+
+    def _abort_park(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._parked = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Let the kernel run soon: something became ready from outside. Checkpoint: no."""
+        self._woken = True
+        task, self._parked = self._parked, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def _deliver(self) -> None:
+        for task_id, reply in self.host.take_completed():
+            if reply is None:
+                self._lua.complete_cancelled(task_id)
+            else:
+                self._lua.complete(task_id, *reply)
+
+    def _deadlocked(self) -> bool:
+        return (
+            self._detect_deadlock
+            and self._fatal_error is None
+            and bool(self.tasks)
+            and self.host.pending == 0
+        )
+
+    def _new_loop(self, number: int) -> tuple[Any, int]:
+        return self.vm.new_loop(number)
+
+    # -- what the kernel says ------------------------------------------------------------------
+
+    def _handle(self, message: tuple[Any, ...]) -> Any:
+        tag = message[0]
+        if tag == b"call":
+            return self.host.call(message)
+        if tag == b"done":
+            self._task_ended(message)
+        elif tag == b"abort":
+            self.host.cancel(message[1])
+        elif tag == b"drop":
+            self.host.drop(message[1])
+        elif tag == b"release":
+            self.host.release(message[1])
+        elif tag == b"exit":
+            self._fatal(ScriptExit(message[1]))
+        else:
+            raise SchedulerCrash(f"unknown message from the kernel: {tag!r}")
+        return None
+
+    def _task_ended(self, message: tuple[Any, ...]) -> None:
+        _tag, task_id, status, *rest = message
+        task = self.tasks.pop(task_id)
+        if status == b"done":
+            try:
+                values = [self.converter.to_python(value) for value in rest]
+            except ConversionError as error:
+                self._failed(task, ConversionError(f"result of {task.name!r}: {error}"), heard=False)
+                return
+            value = values[0] if len(values) == 1 else tuple(values) if values else None
+            task.settle(outcome.Value(value))
+        elif status == b"cancelled":
+            if self._fatal_error is not None:
+                task.settle(outcome.Error(self._fatal_error))
+            else:
+                reason = rest[0].decode(errors="replace")
+                task.settle(outcome.Error(TaskCancelled(f"task {task.name!r} was cancelled: {reason}")))
+        else:
+            heard, *failure = rest
+            self._failed(task, _lua_error(*failure), heard=heard)
+
+    def _failed(self, task: LuaTask, error: BaseException, *, heard: bool) -> None:
+        if not heard:
+            self._unheard[task.id] = error  # until a joiner has really received it
+            if not task.has_joiner:
+                # Fail closed, as a nursery does: nobody waits for this task, so everything ends.
+                self.cancel_all(f"task {task.name!r} failed")
+                self._notify_failure()
+        task.settle(outcome.Error(error))
+
+    def _fatal(self, error: BaseException) -> None:
+        if self._fatal_error is None:
+            self._fatal_error = error
+        self.cancel_all(type(error).__name__)
+        self._notify_failure()
+
+    def _notify_failure(self) -> None:
+        if self._on_failure is not None:
+            notify, self._on_failure = self._on_failure, None
+            notify()
+
+    def _crash(self, error: BaseException) -> None:
+        crash = SchedulerCrash(f"the Lua kernel failed: {error!r}; the runtime is unusable")
+        crash.__cause__ = error
+        self._fatal_error = crash
+        for task in list(self.tasks.values()):
+            task.settle(outcome.Error(crash))
+        self.tasks.clear()
+        self._notify_failure()
+
+    def heard(self, task: LuaTask) -> None:
+        """Note that somebody received the outcome of `task`."""
+        self._unheard.pop(task.id, None)
+        if self._fatal_error is not None and task.error is self._fatal_error:
+            self._fatal_heard = True
+
+    def errors(self) -> list[BaseException]:
+        """Return what must be raised when the runtime ends."""
+        if self._fatal_error is not None:
+            return [] if self._fatal_heard else [self._fatal_error]
+        return list(self._unheard.values())
+
+    # -- acting on the kernel ------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RuntimeClosed("this Lua runtime has ended; open a new one")
+
+    def spawn_source(
+        self, source: bytes, chunk_name: str, args: Iterable[Any], *, name: str, timeout: float | None
+    ) -> LuaTask:
+        """Compile and spawn; see Runtime.spawn."""
+        self._check_open()
+        values = [self.converter.to_lua(arg) for arg in args]
+        result = self._lua.spawn_source(source, chunk_name.encode(), name.encode(), timeout, *values)
+        if isinstance(result, tuple):
+            raise LuaSyntaxError(result[1].decode(errors="replace"))
+        return self._spawned(result, name, chunk_name)
+
+    def spawn_function(
+        self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
+    ) -> LuaTask:
+        """Spawn a Lua function (lupa's object)."""
+        self._check_open()
+        values = [self.converter.to_lua(arg) for arg in args]
+        task_id = self._lua.spawn_function(function, name.encode(), timeout, False, *values)
+        return self._spawned(task_id, name, name)
+
+    def spawn_wait(self, event: str) -> LuaTask:
+        """Spawn a background task that waits for a named event."""
+        self._check_open()
+        name = f"waits for event {event!r}"
+        task = self._spawned(self._lua.spawn_wait(event.encode()), name, name)
+        task.background = True
+        return task
+
+    def _spawned(self, task_id: int, name: str, source: str) -> LuaTask:
+        task = LuaTask(self, task_id, name, source)
+        self.tasks[task_id] = task
+        self.wake()
+        return task
+
+    def cancel_task(self, task: LuaTask, reason: str | None) -> None:
+        """Cancel one task and what it owns."""
+        self._lua.cancel(task.id, None if reason is None else reason.encode())
+        self.wake()
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel everything; cleanup runs."""
+        if not self.closed:
+            self._lua.cancel_all(reason.encode())
+            self.wake()
+
+    def leave(self) -> None:
+        """End when the tasks have."""
+        self._leaving = True
+        self.wake()
+
+    def emit(self, event: str, values: Iterable[Any]) -> int:
+        """Emit a named event; returns how many tasks it woke."""
+        self._check_open()
+        woken: int = self._lua.emit(event.encode(), *[self.converter.to_lua(value) for value in values])
+        self.wake()
+        return woken
+
+    def register(self, name: str, function: Callable[..., Any]) -> None:
+        """Make `function` callable from Lua as `name`."""
+        self._check_open()
+        if not name or not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"bad host function name {name!r}: expected NAME or TABLE.NAME")
+        number = self.host.add(name, function)
+        problem = self._lua.register(self.vm.globals, number, name.encode())
+        if problem is not None:
+            raise ValueError(f"cannot register {name!r}: {problem.decode()}")
+
+    def set_global(self, name: str, value: Any) -> None:
+        """Set a global of the scripts."""
+        self.vm.globals[name.encode()] = self.converter.to_lua(value)
+
+    def set_arguments(self, folder: str | None, script: str, args: Iterable[str]) -> None:
+        """Set `arg`, and look for modules in `folder`."""
+        values = [self.converter.to_lua(arg) for arg in args]
+        place = None if folder is None else folder.encode()
+        self._lua.set_arguments(self.vm.globals, place, script.encode(), *values)
+
+    # -- looking on ----------------------------------------------------------------------------
+
+    def task_infos(self) -> tuple[TaskInfo, ...]:
+        """Snapshots of all live tasks, by id."""
+        self._check_open()
+        infos = []
+        for row in self._lua.rows().values():
+            fields = [_plain(row[index]) for index in range(1, 12)]
+            infos.append(TaskInfo(*fields))
+        return tuple(infos)
+
+    def waiting_tasks(self) -> tuple[WaitingTask, ...]:
+        """Who waits for what, where: the lines of a deadlock report."""
+        return tuple(
+            WaitingTask(
+                info.id, info.name, info.reason or info.status, info.detail or "its turn", info.where or "?"
+            )
+            for info in self.task_infos()
+        )
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return the counters."""
+        self._check_open()
+        values = self._lua.statistics()
+        return RuntimeStatistics(
+            *(int(value) for value in values[:8]),
+            host_calls_pending=self.host.pending,
+            loops_frozen=self.loops.frozen_count,
+            slices=self._slices,
+            lua_bytes=int(values[8]),
+        )
+
+    # -- what the converter needs --------------------------------------------------------------
+
+    def wrap_function(self, function: Any) -> LuaFunction:
+        """Make a Python object of a Lua function."""
+        return LuaFunction(self, function)
+
+    def unwrap_function(self, value: Any) -> Any | None:
+        """Return the Lua function behind a LuaFunction of this runtime."""
+        return value.lua_function_for(self) if isinstance(value, LuaFunction) else None
+
+    def host_function(self, function: Callable[..., Any]) -> Any:
+        """Make a Lua function of a Python one."""
+        name = getattr(function, "__qualname__", None) or repr(function)
+        return self._lua.anonymous_function(self.host.add(name, function), name.encode())
+
+    def iterator(self, iterator: Any) -> Any:
+        """Make a Lua iterator function of a Python iterator."""
+        return self._lua.iterator(self.host.add_stream(type(iterator).__name__, iterator))
+
+    def handle(self, value: object) -> Any:
+        """Make an opaque Lua handle of a Python object."""
+        return self._lua.handle(value, id(value), type(value).__name__.encode())
+
+    def object_of(self, table: Any) -> object | None:
+        """Return the Python object behind a handle."""
+        value: object | None = self._lua.object_of(table)
+        return value
+
+    def _close(self) -> None:
+        self.closed = True
+        self._watchdog.close()
+        crashed = isinstance(self._fatal_error, SchedulerCrash)
+        if not crashed:
+            self.vm.close()
+        self.loops.close()
+
+
+class _Functions:
+    """The kernel's functions as attributes: `lua.emit(...)`; looked up once."""
+
+    def __init__(self, embed: Any) -> None:
+        for name in (
+            "anonymous_function cancel cancel_all complete complete_cancelled emit handle iterator measure "
+            "object_of register rows set_arguments spawn_function spawn_source spawn_wait statistics "
+            "time_slices"
+        ).split():
+            setattr(self, name, embed[name.encode()])
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
+def _plain(value: Any) -> Any:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+# Frames of these packages say nothing to the author of a host function.
+_OURS = ("bridge.", "scheduler.")
+
+
+def _strip_own_frames(error: BaseException) -> None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        trace = trace.tb_next
+    error.__traceback__ = trace if isinstance(trace, types.TracebackType) else None
+
+
+def _lua_error(
+    text: bytes,
+    traceback: bytes,
+    kind: bytes | None,
+    task: bytes,
+    site: bytes,
+    cause: BaseException | None,
+    parts: Any = None,
+) -> LuaError:
+    errors = []
+    if parts is not None:
+        for index in range(1, len(parts) + 1):
+            row = parts[index]
+            errors.append(_lua_error(*(row[field] for field in range(1, 8))))
+    factory = TaskTimeout if kind == b"timeout" else LuaError
+    error = factory(
+        _plain(text),
+        lua_traceback=_plain(traceback),
+        kind=_plain(kind),
+        task=_plain(task),
+        spawned_at=_plain(site),
+        errors=errors,
+    )
+    if cause is not None:
+        _strip_own_frames(cause)
+        error.__cause__ = cause
+    return error

@@ -1,0 +1,94 @@
+"""Lua functions in Python's hands.
+
+Belongs here: calling them. Each call is a Lua task of its own, so it may wait like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    from bridge.portal import Loops
+    from scheduler.task import LuaTask
+
+__all__ = ["LuaFunction"]
+
+
+class _Core(Protocol):
+    loops: Loops
+
+    def spawn_function(
+        self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
+    ) -> LuaTask: ...
+
+    def wake(self) -> None: ...
+
+
+class LuaFunction:
+    """A Lua function that was handed to Python.
+
+    `await function(...)` from asynchronous code; `function.call_sync(...)` from a synchronous host
+    function, while the Lua task that called it waits. Handed back to Lua it is the same function again.
+    """
+
+    def __init__(self, core: _Core, function: Any) -> None:
+        """Not for callers: the converter makes them."""
+        self._core = core
+        self._function = function
+
+    def __repr__(self) -> str:
+        return "<LuaFunction>"
+
+    def lua_function_for(self, core: object) -> Any | None:
+        """Return lupa's object when the function belongs to `core`, else None."""
+        return self._function if core is self._core else None
+
+    async def __call__(self, *args: Any) -> Any:
+        """Run it as a Lua task and wait for its values; cancelling the wait cancels the task.
+
+        Checkpoint: yes.
+
+        Raises:
+            LuaError: the function failed.
+        """
+        task = self._core.spawn_function(self._function, args, name="call from Python")
+        try:
+            return await task.join()
+        except trio.Cancelled:
+            task.cancel("the Python caller was cancelled")
+            with trio.CancelScope(shield=True):
+                try:
+                    await task.join()
+                except Exception:
+                    # Its cleanup failed or it was cancelled: trio's Cancelled is on its way already.
+                    pass
+            raise
+
+    def call_sync(self, *args: Any) -> Any:
+        """Run it to its end from a synchronous host function; the function may wait, other tasks go on.
+
+        Checkpoint: no (trio does not know; only Lua tasks and trio's other tasks go on meanwhile).
+
+        Raises:
+            LuaError: the function failed.
+            RuntimeError: not called from a synchronous host function.
+        """
+        loops = self._core.loops
+        if not loops.inside():
+            raise RuntimeError(
+                "call_sync works only inside a synchronous host function that Lua called; "
+                "use `await function(...)` here"
+            )
+        task = self._core.spawn_function(self._function, args, name="call from Python")
+        wake = loops.waker()
+
+        def ended() -> None:
+            wake()
+            self._core.wake()
+
+        task.watch(ended)
+        loops.freeze()
+        return task.result_nowait()

@@ -1,0 +1,240 @@
+"""Runtimes: Lua inside a trio program.
+
+Belongs here: the public face, `open_runtime`, `Runtime`, `run`. The work is the driver's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from scheduler.driver import Driver
+from scheduler.function import LuaFunction
+from scheduler.source import Source
+from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
+
+__all__ = ["Runtime", "open_runtime", "run"]
+
+
+class Runtime:
+    """A Lua runtime owned by an `async with open_runtime()` block; belongs to one OS thread."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Not for callers: use `open_runtime`."""
+        self._driver = driver
+
+    def register(self, name: str, function: Callable[..., Any]) -> None:
+        """Let Lua call `function` as `name`. Checkpoint: no.
+
+        An `async def` looks like a plain call and parks only the calling task; cancelling the task
+        cancels the trio work inside. (Async) generators become Lua iterators. Annotations of the
+        parameters (int, float, str, bytes, bool, list, dict, and unions of them) are checked.
+
+        Args:
+            name: "fetch" or "weather.fetch" (a field of a global table, made if missing).
+            function: positional parameters; returns one value, or a tuple for several.
+
+        Raises:
+            ValueError: not a name, or something else is there.
+            HostMisuse: not callable, or it has required keyword-only parameters.
+        """
+        self._driver.register(name, function)
+
+    def spawn(
+        self,
+        script: str | Path | LuaFunction,
+        *args: Any,
+        name: str | None = None,
+        timeout: float | None = None,
+    ) -> LuaTask:
+        """Start a Lua task; it begins at the next checkpoint. Checkpoint: no.
+
+        A task that fails while nobody joins it cancels the runtime, and the block raises its error.
+
+        Args:
+            script: Lua source, the path of a script (or folder with main.lua), or a Lua function.
+            *args: its arguments (`...`).
+            name: for reports; the default tells the source.
+            timeout: seconds; afterwards it is cancelled and `join` raises TaskTimeout.
+
+        Raises:
+            LuaSyntaxError: the source does not compile.
+            OSError: the script cannot be read.
+            ConversionError: an argument cannot become a Lua value.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be seconds, not negative, got {timeout!r}")
+        if isinstance(script, LuaFunction):
+            function = script.lua_function_for(self._driver)
+            if function is None:
+                raise ValueError("the Lua function belongs to another runtime")
+            return self._driver.spawn_function(function, args, name=name or "function", timeout=timeout)
+        source = Source.read(script) if isinstance(script, Path) else Source.of_text(script)
+        if source.path is not None:
+            self._driver.set_arguments(source.folder, source.path, [str(arg) for arg in args])
+        return self._driver.spawn_source(
+            source.code, source.chunk_name, args, name=name or source.name, timeout=timeout
+        )
+
+    async def run(
+        self,
+        script: str | Path | LuaFunction,
+        *args: Any,
+        name: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """`spawn` and `join`: return the values of the script; cancelled, the script is too.
+
+        Checkpoint: yes.
+        """
+        task = self.spawn(script, *args, name=name, timeout=timeout)
+        try:
+            return await task.join()
+        except trio.Cancelled:
+            task.cancel("the Python caller was cancelled")
+            raise
+
+    def emit(self, event: str, *values: Any) -> int:
+        """Wake every Lua task (and `wait_event`) that waits for `event` now. Checkpoint: no.
+
+        Returns:
+            How many were woken; an event is not remembered.
+        """
+        return self._driver.emit(event, values)
+
+    async def wait_event(self, event: str) -> Any:
+        """Wait until somebody emits `event`. Checkpoint: yes.
+
+        Returns:
+            None, the value, or a tuple of the values emitted.
+        """
+        task = self._driver.spawn_wait(event)
+        try:
+            return await task.join()
+        finally:
+            task.cancel()
+
+    def cancel(self, reason: str = "cancelled by the embedding program") -> None:
+        """Cancel every task; their cleanup runs, then the block ends. Checkpoint: no."""
+        self._driver.cancel_all(reason)
+
+    def tasks(self) -> tuple[TaskInfo, ...]:
+        """Snapshots of all live Lua tasks, by id. Checkpoint: no."""
+        return self._driver.task_infos()
+
+    def statistics(self) -> RuntimeStatistics:
+        """Counters since the runtime opened. Checkpoint: no."""
+        return self._driver.statistics()
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(
+    *,
+    engine: str = "lua54",
+    params: Mapping[str, Any] | None = None,
+    detect_deadlock: bool = False,
+    measure: bool = False,
+    portal: bool = True,
+) -> AsyncIterator[Runtime]:
+    """Open a Lua runtime inside a trio program.
+
+    Leaving the block waits for its tasks, as a nursery does. Cancellation and deadlines of trio around
+    the block cancel the Lua tasks and wait for their cleanup. Checkpoint: yes, at entry and exit.
+
+    Args:
+        engine: "lua54", "lua55" or "luajit" (no integers, no `<close>`).
+        params: the global table `params` of the scripts.
+        detect_deadlock: raise DeadlockError when every task waits and no timer, host call or event of
+            Lua's own can wake one. Off, such a runtime is idle: Python may still `emit`.
+        measure: count steps and processor time per task (`tasks()`), and record spawn sites.
+        portal: False makes waits in places where Lua cannot yield raise, as on platforms without it.
+
+    Raises:
+        LuaError: a task failed and nobody joined it; several: an ExceptionGroup of them.
+        DeadlockError: see `detect_deadlock`.
+        ScriptExit: a script called `os.exit`.
+    """
+    driver = Driver(engine, detect_deadlock=detect_deadlock, portal=portal, measure=measure)
+    driver.set_global("params", dict(params or {}))
+    # Cancelled when a failure has nobody to receive it: the block ends, as a nursery's would.
+    body_scope = trio.CancelScope()
+    failures: list[BaseException] = []
+    try:
+        async with trio.open_nursery() as nursery:
+            relay_scope = trio.CancelScope()
+            nursery.start_soon(_relay_cancellation, driver, relay_scope, name="lua cancellation")
+            nursery.start_soon(_drive, driver, body_scope, relay_scope, name="lua driver")
+            try:
+                with body_scope:
+                    yield Runtime(driver)
+            finally:
+                driver.leave()
+    except BaseExceptionGroup as group:
+        failures.extend(group.exceptions if len(group.exceptions) == 1 else [group])
+    except BaseException as error:
+        failures.append(error)
+    failures.extend(error for error in driver.errors() if error not in failures)
+    _raise(failures)
+
+
+async def _drive(driver: Driver, body_scope: trio.CancelScope, relay_scope: trio.CancelScope) -> None:
+    try:
+        await driver.run(on_failure=body_scope.cancel)
+    finally:
+        relay_scope.cancel()
+
+
+async def _relay_cancellation(driver: Driver, scope: trio.CancelScope) -> None:
+    # The driver is shielded so that Lua's cleanup runs; this task is where trio's cancellation is seen.
+    with scope:
+        try:
+            await trio.sleep_forever()
+        finally:
+            driver.cancel_all("cancelled by trio")
+
+
+def _raise(failures: list[BaseException]) -> None:
+    if not failures:
+        return
+    if len(failures) > 1:
+        raise BaseExceptionGroup("the Lua runtime and its block failed", failures)
+    error = failures[0]
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        # Raising it here must not change what the exception said about its origin.
+        error.__context__ = context
+        del error, failures
+
+
+def run(
+    script: str | Path,
+    *args: Any,
+    engine: str = "lua54",
+    params: Mapping[str, Any] | None = None,
+) -> Any:
+    """Run a script from a program without an event loop; blocks until it has ended.
+
+    Args:
+        script: the path of a script, or of a folder with main.lua.
+        *args: its arguments.
+        engine: see `open_runtime`.
+        params: see `open_runtime`.
+
+    Returns:
+        None, the value, or a tuple of the values the script returned.
+
+    Raises:
+        As `open_runtime`; DeadlockError too, since nothing outside can wake the script.
+    """
+
+    async def main() -> Any:
+        async with open_runtime(engine=engine, params=params, detect_deadlock=True) as runtime:
+            return await runtime.run(Path(script), *args)
+
+    return trio.run(main)

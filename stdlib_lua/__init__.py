@@ -1,0 +1,22 @@
+"""The scheduler's Lua side, as data.
+
+Belongs here: the `.lua` files and the one function that reads them. Nothing in this package knows lupa.
+"""
+
+from importlib.resources import files
+
+__all__ = ["sources"]
+
+
+def sources() -> dict[str, bytes]:
+    """Read every Lua module of the standard library.
+
+    Returns:
+        Module name ("kernel") to UTF-8 source.
+    """
+    folder = files(__name__)
+    return {
+        entry.name.removesuffix(".lua"): entry.read_bytes()
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".lua")
+    }

@@ -1,0 +1,199 @@
+--- What the embedding side calls: plain functions, never waiting, run between steps of the loop.
+--
+-- Belongs here: the other end of bridge/vm.py. Ids go across, tables of ours never do.
+
+local kernel = require("kernel")
+local scope = require("scope")
+local failure = require("failure")
+local host = require("host")
+local task_library = require("task")
+local event = require("event")
+local script = require("script")
+
+local load, type, tostring = load, type, tostring
+local unpack, post, now = kernel.unpack, kernel.post, kernel.now
+
+local M = {}
+
+local root = scope.root()
+local watched = {} -- id -> task spawned by Python, until its end was reported
+
+-- ---------------------------------------------------------------------------------------------
+-- Ends
+
+--- Tell Python how a watched task ended.
+function scope.on_watched_end(task, heard)
+  watched[task.id] = nil
+  if task.state == "done" then
+    local values = task.on
+    if values then
+      post("done", task.id, "done", unpack(values, 1, values.n))
+    else
+      post("done", task.id, "done")
+    end
+  elseif task.state == "cancelled" then
+    post("done", task.id, "cancelled", tostring(task.doomed or root.cancelled or "cancelled"))
+  else
+    post("done", task.id, "failed", heard or false, M.describe_failure(task.on))
+  end
+end
+
+--- One failure as plain values, for Python.
+---@return string text, string traceback, string|nil kind, string label, string site, any cause, table|nil value
+function M.describe_failure(fail)
+  local value = fail.value
+  local kind = type(value) == "table" and type(value.kind) == "string" and value.kind or nil
+  local origin = fail.task
+  local parts
+  if fail.parts then
+    parts = {}
+    for i = 1, #fail.parts do
+      parts[i] = kernel.pack(M.describe_failure(fail.parts[i]))
+    end
+  end
+  return failure.text(value),
+    fail.traceback,
+    kind,
+    origin and task_library.label(origin) or "",
+    origin and (origin.site or failure.definition(origin.fn)) or "",
+    failure.cause(value),
+    parts
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Spawning
+
+local function spawn(fn, name, timeout, background, args)
+  local function main(...)
+    local options = {}
+    if timeout then
+      options.deadline = now() + timeout
+    end
+    local function finish(...)
+      if options.scope.cancelled == "timeout" and (...) == nil then
+        error(failure.new("timeout", "timed out after " .. timeout .. " s"), 0)
+      end
+      return ...
+    end
+    return finish(scope.run(options, fn, ...))
+  end
+  local task = scope.spawn(root, main, args, { name = name, background = background })
+  task.site = failure.definition(fn)
+  task.watched = true
+  watched[task.id] = task
+  return task.id
+end
+
+--- Compile and spawn a script.
+---@param source string
+---@param chunk_name string with "@" for a file
+---@return integer|nil id, string|nil message nil and Lua's message for a syntax error
+function M.spawn_source(source, chunk_name, name, timeout, ...)
+  local fn, message = load(source, chunk_name)
+  if not fn then
+    return nil, message
+  end
+  return spawn(fn, name, timeout, false, kernel.pack(...))
+end
+
+function M.spawn_function(fn, name, timeout, background, ...)
+  return spawn(fn, name, timeout, background, kernel.pack(...))
+end
+
+--- Wait for an event on behalf of Python.
+function M.spawn_wait(name)
+  return spawn(event.wait, "waits for event '" .. name .. "'", nil, true, kernel.pack(name))
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Acting
+
+function M.cancel(id, reason)
+  local task = watched[id]
+  if task then
+    task:cancel(reason)
+  end
+end
+
+function M.cancel_all(reason)
+  root:cancel(reason)
+end
+
+--- os.exit: everything is cancelled, the code goes to Python.
+function script.on_exit(code)
+  post("exit", code)
+  root:cancel("os.exit(" .. tostring(code) .. ")")
+end
+
+M.emit = event.emit
+M.complete, M.complete_cancelled = host.complete, host.complete_cancelled
+M.handle, M.object_of = host.handle, host.object_of
+M.anonymous_function, M.iterator = host.anonymous_function, host.iterator
+M.loop, M.end_slice = kernel.loop, kernel.end_slice
+
+--- Put host function number `fn` at "a.b.c" among the globals.
+---@return string|nil problem
+function M.register(globals, fn, name)
+  local parent = globals
+  local path = {}
+  for part in name:gmatch("[^.]+") do
+    path[#path + 1] = part
+  end
+  for i = 1, #path - 1 do
+    local child = parent[path[i]]
+    if child == nil then
+      child = {}
+      parent[path[i]] = child
+    elseif type(child) ~= "table" then
+      return "'" .. table.concat(path, ".", 1, i) .. "' is a " .. type(child) .. " already, not a table"
+    end
+    parent = child
+  end
+  parent[path[#path]] = host.new_function(fn, name)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Looking on
+
+--- Visit each live task: Python collects.
+---@param visit function called with plain values only
+function M.rows()
+  local rows = {}
+  for _, task in ipairs(kernel.all_tasks()) do
+    local info = task:info()
+    rows[#rows + 1] = kernel.pack(
+      info.id, info.name, info.status, info.reason, info.detail, info.where, info.site,
+      info.background, info.yields, info.run_time, task.home.owner and task.home.owner.id
+    )
+  end
+  return rows
+end
+
+function M.statistics()
+  local counts = kernel.counts
+  local ready, alive = kernel.load()
+  return alive, ready, counts.spawned, counts.ended, counts.switches, counts.parks,
+    counts.portal_parks, counts.host_calls, collectgarbage("count") * 1024
+end
+
+--- Count yields and run time, and record spawn sites, from now on.
+function M.measure()
+  kernel.measure(nil)
+  task_library.set_recording(true)
+end
+
+--- There is no watchdog: end slices by the clock, at the price of two looks at it per step.
+M.time_slices = kernel.measure
+
+--- The runtime closes: no way to Python may stay open.
+function M.close()
+  host.close()
+  local door = require("host_door")
+  door.portal = nil
+  door.portal_missing = "the runtime is closed"
+end
+
+M.install = script.install
+M.set_arguments = script.set_arguments
+
+return M

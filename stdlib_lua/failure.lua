@@ -1,0 +1,288 @@
+--- Failures: error values with the traceback of their origin, and the private mark of cancellation.
+--
+-- Belongs here: what an error looks like. Does not belong here: who gets it (scope.lua).
+
+local getmetatable, setmetatable, pcall, rawequal = getmetatable, setmetatable, pcall, rawequal
+local tostring, type, pairs, error = tostring, type, pairs, error
+local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
+local concat = table.concat
+
+local M = {}
+
+--- Raised in a cancelled task. pcall, xpcall, resume and wrap raise it again (coroutine.lua).
+M.CANCEL = setmetatable({}, {
+  __tostring = function()
+    return "cancelled"
+  end,
+  __metatable = false,
+  __name = "cancelled",
+})
+local CANCEL = M.CANCEL
+
+-- A failure in transit: `value` is what was raised, unchanged.
+local Failure = {}
+M.Failure = Failure
+
+-- Our own files are loaded under names that begin so; a reader of a traceback never needs their frames.
+local OURS = "[scheduler]/"
+
+local function is_ours(source)
+  return source:find(OURS, 1, true) ~= nil
+end
+
+--- A traceback without our own frames.
+---@param thread thread|nil nil is the running one
+---@param level integer|nil first level
+function M.clean_traceback(thread, level)
+  local text
+  if thread then
+    text = traceback(thread, nil, level or 0)
+  else
+    text = traceback("", (level or 1) + 1)
+  end
+  local kept = {}
+  local ours_before = false
+  for line in text:gmatch("[^\n]+") do
+    if line:find(OURS, 1, true) then
+      ours_before = true
+      -- The C function that our frame called (xpcall, yield) says nothing either.
+      while kept[#kept] and kept[#kept]:find("^\t%[C%]:") and kept[#kept]:find("pcall") do
+        kept[#kept] = nil
+      end
+    elseif not (ours_before and line:find("^\t%[C%]: in function '?x?pcall")) then
+      ours_before = false
+      kept[#kept + 1] = line
+    end
+  end
+  while #kept > 1 and kept[#kept]:find("^\t%[C%]:") do
+    kept[#kept] = nil
+  end
+  return concat(kept, "\n")
+end
+
+--- Text of any error value; a failing or lying __tostring does no harm.
+function M.text(value)
+  if type(value) == "string" then
+    return value
+  end
+  local ok, text = pcall(tostring, value)
+  if ok and type(text) == "string" then
+    if type(value) == "table" and not (getmetatable(value) and text:find("^table: ") == nil) then
+      local message = type(value.message) == "string" and value.message
+      return message or "(error object is a table value)"
+    end
+    if value == nil then
+      return "nil (error raised without a message)"
+    end
+    return text
+  end
+  return "(error object is a " .. type(value) .. " value whose __tostring fails)"
+end
+
+-- The failure a task raised last from one of its children: raised again, it keeps its origin.
+local last_raised = setmetatable({}, { __mode = "k" })
+
+--- Remember that `task` raises `failure.value` again, then the caller raises it.
+function M.remember(task, failure)
+  last_raised[task] = failure
+end
+
+--- Message handler of every task and scope body: wraps what was raised where its stack still stands.
+function M.handler(value)
+  if rawequal(value, CANCEL) then
+    return value
+  end
+  if getmetatable(value) == Failure then
+    return value
+  end
+  return setmetatable({ value = value, traceback = M.clean_traceback(nil, 2) }, Failure)
+end
+
+--- Turn what an xpcall with `handler` returned into a Failure that knows its task.
+---@param raised any
+---@param task table whose body or scope it left
+function M.capture(raised, task)
+  local failure = raised
+  if getmetatable(raised) ~= Failure then
+    -- The handler could not run (stack or memory exhausted): no traceback then.
+    failure = setmetatable({ value = raised, traceback = "stack traceback:\n\t(not available)" }, Failure)
+  end
+  local origin = last_raised[task]
+  if origin and rawequal(origin.value, failure.value) then
+    return origin
+  end
+  failure.task = failure.task or task
+  return failure
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Several failures at once
+
+local Group = {
+  __name = "failures",
+  __tostring = function(self)
+    local lines = { #self.errors .. " tasks failed:" }
+    for i = 1, #self.errors do
+      lines[#lines + 1] = "  " .. i .. ". " .. M.text(self.errors[i]):gsub("\n", "\n     ")
+    end
+    return concat(lines, "\n")
+  end,
+}
+
+--- One failure out of a non-empty list; several become one error that lists all.
+function M.combine(failures)
+  if #failures == 1 then
+    return failures[1]
+  end
+  local errors, traces = {}, {}
+  for i = 1, #failures do
+    errors[i] = failures[i].value
+    traces[i] = failures[i].traceback
+  end
+  local group = setmetatable({ kind = "failures", errors = errors }, Group)
+  group.message = tostring(group)
+  return setmetatable({
+    value = group,
+    traceback = concat(traces, "\n"),
+    task = failures[1].task,
+    parts = failures,
+  }, Failure)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Error tables of ours: {kind=, message=}
+
+local Error = {
+  __name = "error",
+  __tostring = function(self)
+    return tostring(self.message)
+  end,
+}
+
+--- Make an error table that prints as its message.
+---@param kind string from the documented set
+---@param message string
+function M.new(kind, message)
+  return setmetatable({ kind = kind, message = message }, Error)
+end
+
+-- Python exceptions behind error tables, for `__cause__`: Lua's collector owns the reference.
+local causes = setmetatable({}, { __mode = "k" })
+
+--- An error table for a Python exception; the object itself stays out of reach of scripts.
+function M.from_host(kind, message, exception)
+  local value = setmetatable({ kind = kind, message = message }, {
+    __name = kind,
+    __tostring = function(self)
+      return tostring(self.kind) .. ": " .. tostring(self.message)
+    end,
+  })
+  causes[value] = exception
+  return value
+end
+
+function M.cause(value)
+  return type(value) == "table" and causes[value] or nil
+end
+
+function M.drop_causes()
+  for value in pairs(causes) do
+    causes[value] = nil
+  end
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Where things are
+
+--- "file:line" of the innermost frame of `thread` that is the script's, or nil.
+function M.line_of(thread, level)
+  level = level or 0
+  while true do
+    local info = thread and getinfo(thread, level, "Sl") or not thread and getinfo(level + 1, "Sl")
+    if not info then
+      return nil
+    end
+    if info.what ~= "C" and not is_ours(info.short_src) then
+      return info.short_src .. ":" .. info.currentline
+    end
+    level = level + 1
+  end
+end
+
+local function inner_thread(thread)
+  local level = 0
+  while true do
+    local info = getinfo(thread, level, "S")
+    if not info or info.what ~= "C" and not is_ours(info.short_src) then
+      return nil
+    end
+    if info.what ~= "C" then
+      local index = 1
+      local name, value = getlocal(thread, level, index)
+      while name do
+        if name == "co" and type(value) == "thread" and value ~= thread then
+          return value
+        end
+        index = index + 1
+        name, value = getlocal(thread, level, index)
+      end
+    end
+    level = level + 1
+  end
+end
+
+--- "file:line" where a task waits, through the coroutines it has resumed inside.
+function M.line_of_task(task)
+  local thread = task.co
+  local inner = inner_thread(thread)
+  while inner do
+    thread = inner
+    inner = inner_thread(thread)
+  end
+  return M.line_of(thread)
+end
+
+--- "function <file:line>": where a function was defined.
+function M.definition(fn)
+  local info = getinfo(fn, "S")
+  if info.what == "C" then
+    return "a C function"
+  end
+  if info.what == "main" then
+    return info.short_src
+  end
+  return "function <" .. info.short_src .. ":" .. info.linedefined .. ">"
+end
+
+--- Raise "bad argument #n to 'name' (what)" at the caller of the library function.
+-- `level` counts from the function that calls this one.
+function M.bad_argument(n, name, what, level)
+  error("bad argument #" .. n .. " to '" .. name .. "' (" .. what .. ")", (level or 1) + 2)
+end
+local bad_argument = M.bad_argument
+
+--- Check a duration: a number of seconds, not negative, not NaN.
+function M.check_seconds(n, name, value)
+  if type(value) ~= "number" then
+    local got = value == nil and "no value" or type(value)
+    bad_argument(n, name, "number of seconds expected, got " .. got, 2)
+  end
+  if not (value >= 0) then
+    bad_argument(n, name, "seconds must not be negative or NaN, got " .. tostring(value), 2)
+  end
+end
+
+--- Check that an argument can be called.
+function M.check_callable(n, name, value)
+  if type(value) == "function" then
+    return
+  end
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__call then
+    return
+  end
+  local got = value == nil and "no value" or type(value)
+  bad_argument(n, name, "function expected, got " .. got, 2)
+end
+
+return M

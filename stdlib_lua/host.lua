@@ -1,0 +1,199 @@
+--- Host functions: Python functions as scripts see them, and what comes back from a call.
+--
+-- Belongs here: the Lua half of calls, iterators and handles. The Python half is bridge/host.py.
+-- Every host call passes `perform` here and `HostFunctions.call` there, and nothing else.
+
+local kernel = require("kernel")
+local failure = require("failure")
+
+local enter, call, reschedule, post = kernel.enter, kernel.call, kernel.reschedule, kernel.post
+local pack, unpack = kernel.pack, kernel.unpack
+local error, setmetatable, type, getmetatable = error, setmetatable, type, getmetatable
+local tostring, pairs = tostring, pairs
+local newproxy = newproxy
+
+local M = {}
+
+-- How a call ended; bridge/host.py sends the same numbers.
+local OK, RAISED, MISUSED, ITERATOR = 0, 1, 2, 3
+
+local calls = {} -- id of a task -> task, while its host call is under way
+M.names = {} -- id of a host function -> name
+
+-- A host call is over when Python says so: cancelling it cancels the trio work and waits for its end.
+local HOST = {
+  reason = "host",
+  abort = function(task)
+    if not task.aborting then
+      task.aborting = true
+      post("abort", task.id)
+    end
+    return false
+  end,
+  detail = function(task)
+    return M.names[task.called] or "a host call"
+  end,
+}
+M.HOST = HOST
+
+-- Tables have no __gc on LuaJIT, there `newproxy` makes a userdata that has.
+local function on_collect(fn)
+  if newproxy then
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = fn
+    return proxy
+  end
+  return setmetatable({}, { __gc = fn })
+end
+
+local new_iterator
+
+local function finish(name, results)
+  local status = results[1]
+  if status == OK then
+    return unpack(results, 2, results.n)
+  elseif status == RAISED then
+    error(failure.from_host(results[2], results[3], results[4]), 0)
+  elseif status == MISUSED then
+    -- Everything between `finish` and the caller of the host function was a tail call.
+    error(results[2], 2)
+  end
+  return new_iterator(name, results[2])
+end
+
+local function perform(fn, name, ...)
+  local task = enter()
+  local id = task.id
+  calls[id] = task
+  task.called = fn
+  local results = call(task, HOST, pack(fn, ...))
+  calls[id] = nil
+  return finish(name, results)
+end
+
+--- The Lua function that calls host function number `fn`.
+---@param fn integer
+---@param name string for messages
+function M.new_function(fn, name)
+  M.names[fn] = name
+  return function(...)
+    return perform(fn, name, ...)
+  end
+end
+
+--- The same for a function without a name: Python forgets it when Lua does.
+function M.anonymous_function(fn, name)
+  M.names[fn] = name
+  local guard = on_collect(function()
+    M.names[fn] = nil
+    post("release", fn)
+  end)
+  return function(...)
+    return perform(guard and fn, name, ...)
+  end
+end
+
+--- The iterator function alone, for an iterator inside a table.
+function M.iterator(id)
+  return (new_iterator("iterator", id))
+end
+
+--- Python: the call of task `id` is over; `...` as in `finish`.
+function M.complete(id, ...)
+  local task = calls[id]
+  calls[id], task.aborting = nil, nil
+  reschedule(task, pack(...))
+end
+
+--- Python: the call of task `id` was cancelled and its trio work has ended.
+function M.complete_cancelled(id)
+  local task = calls[id]
+  calls[id], task.aborting = nil, nil
+  reschedule(task, kernel.CANCELLED)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Iterators: a Python generator or iterator as a generic `for` sees it
+
+local STEP, CLOSE = 1, 2 -- numbers of the two host functions behind every iterator
+M.names[STEP] = "the next value of an iterator"
+M.names[CLOSE] = "closing an iterator"
+
+function new_iterator(name, id)
+  local open = true
+  local guard = on_collect(function()
+    if open then
+      post("drop", id)
+    end
+  end)
+  local closer = setmetatable({ guard = guard }, {
+    __name = "host iterator",
+    __close = function()
+      if open then
+        open = false
+        perform(CLOSE, name, id)
+      end
+    end,
+  })
+  local function receive(first, ...)
+    if first == nil then
+      open = false
+    end
+    return first, ...
+  end
+  local function advance()
+    if not open or not closer.guard then
+      return nil
+    end
+    return receive(perform(STEP, name, id))
+  end
+  -- The fourth value is closed when a `for` ends early (Lua 5.4 and later).
+  return advance, nil, nil, closer
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Handles: opaque host objects
+
+local objects = setmetatable({}, { __mode = "k" }) -- handle -> lupa's userdata, which keeps the object alive
+local handles = setmetatable({}, { __mode = "v" }) -- id(object) in Python -> handle
+
+--- The handle of a Python object: the same object has the same handle while the handle lives.
+---@param object userdata
+---@param key integer id(object); unique while the object lives, which the handle ensures
+---@param type_name string
+function M.handle(object, key, type_name)
+  local handle = handles[key]
+  if not handle then
+    handle = setmetatable({}, {
+      __name = type_name,
+      __tostring = function()
+        return "host object <" .. type_name .. ">"
+      end,
+      __index = function(_, field)
+        error("host object <" .. type_name .. "> is opaque: it has no field '" .. tostring(field) .. "'", 2)
+      end,
+      __newindex = function()
+        error("host object <" .. type_name .. "> is opaque and cannot be changed", 2)
+      end,
+      __metatable = false,
+    })
+    handles[key] = handle
+    objects[handle] = object
+  end
+  return handle
+end
+
+--- lupa's userdata behind a handle, or nil.
+function M.object_of(value)
+  return type(value) == "table" and objects[value] or nil
+end
+
+--- Drop every reference to Python objects: the runtime is closing, and cycles through Lua are never collected.
+function M.close()
+  for handle in pairs(objects) do
+    objects[handle] = nil
+  end
+  failure.drop_causes()
+end
+
+return M

@@ -1,0 +1,674 @@
+--- The scheduler: run queue, parking, the portal's Lua half, and the loop that the driver feeds.
+--
+-- Belongs here: how a task gets and gives up the processor. Does not belong here: scopes and
+-- cancellation (scope.lua), what is waited for (task.lua, event.lua, host.lua), errors (failure.lua).
+-- This is the only file that yields raw or calls the host.
+--
+-- A task asks by yielding one of four private tags. It becomes runnable only through `reschedule`,
+-- exactly once per park. All state lives in upvalues, none in the loop's locals: a loop may be frozen
+-- in the middle of a step by the portal while another loop goes on (docs/design.md, "The portal").
+
+local create, yield = coroutine.create, coroutine.yield
+local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
+local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
+local setmetatable = setmetatable
+local pack = table.pack or function(...)
+  return { n = select("#", ...), ... }
+end
+local unpack = table.unpack or unpack
+
+local timers = require("timers")
+local failure = require("failure")
+local host = require("host_door") -- now, portal: the two functions that reach Python
+
+local on_error = failure.handler
+local CANCEL = failure.CANCEL
+local now = host.now
+
+local M = { pack = pack, unpack = unpack, now = now }
+
+-- The tags. Private tables: nothing a script yields can be mistaken for one.
+local TURN = {} -- a cooperative yield: run me again in the next round
+local PARK = {} -- I registered what I wait for; somebody will reschedule me
+local CALL = {} -- perform my host call now
+local DONE = {} -- my body has ended
+M.is_tag = { [TURN] = true, [PARK] = true, [CALL] = true }
+
+-- Results that `park` turns into something else than a value.
+local CANCELLED = {}
+local REFUSED = {}
+local TIMEOUT = {}
+M.TIMEOUT = TIMEOUT
+
+local tasks = {} -- coroutine -> task, from spawn to end
+local current = nil -- coroutine of the running task
+local special = false -- the hot loop must stop and look why
+local overdue = false -- the watchdog wants the slice to end
+local measuring = false -- count yields and run time per task
+
+-- Run queue of normal priority: `cur` is this round, `nxt` the next. Two dense arrays swapped each
+-- round; a sliding window over one table costs 10x on LuaJIT (measured, docs/design.md).
+local cur, nxt = {}, {}
+local head, tail, ntail = 1, 0, 0
+local leftover = 0 -- stale slots in nxt, overwritten as it fills
+
+-- The other two classes: the same, as tables, off the hot path.
+local function new_class()
+  return { cur = {}, nxt = {}, head = 1, tail = 0, ntail = 0 }
+end
+local high, low = new_class(), new_class()
+local extra = 0 -- ready tasks in high and low together
+local rounds = 0
+
+local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds it
+local loop_id = 0 -- id of the loop that is running
+local frozen_call = nil -- a task that froze with a host call to perform
+local outbox = {} -- messages for the driver that no task is waiting on
+local outbox_size = 0
+
+local counts = { spawned = 0, ended = 0, switches = 0, parks = 0, portal_parks = 0, host_calls = 0 }
+M.counts = counts
+
+-- Observers: statistics, tracing and journalling attach here and nowhere else.
+local instrument = nil
+
+local Task = {} -- methods are added by task.lua
+Task.__index = Task
+M.Task = Task
+
+local next_id = 0
+local ended -- function(task): set by scope.lua
+local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
+local wind_up -- function(task): ends scopes the body left open; set by scope.lua
+local cancels = 0 -- cancelled scopes that are still open; 0 means no check is needed
+
+function M.connect(on_ended, check, abandon)
+  ended, check_cancelled, wind_up = on_ended, check, abandon
+end
+
+function M.add_cancels(n)
+  cancels = cancels + n
+end
+
+--- Any cancelled scope open? A cheap test before the walk up the scopes.
+function M.cancelling()
+  return cancels > 0
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Becoming ready
+
+local function push(task)
+  local class = task.class
+  if class then
+    extra = extra + 1
+    class.ntail = class.ntail + 1
+    class.nxt[class.ntail] = task.co
+  else
+    local n = ntail + 1
+    ntail = n
+    nxt[n] = task.co
+  end
+end
+
+--- Make a parked task ready: the one door in.
+---@param task table a parked task
+---@param result any what its `park` returns
+local function reschedule(task, result)
+  if not task.wait then
+    error("kernel: task " .. task.id .. " was rescheduled while it did not wait")
+  end
+  if task.timer then
+    timers.disarm(task)
+  end
+  task.wait = nil
+  task.on = result
+  if instrument then
+    instrument("scheduled", task)
+  end
+  push(task)
+end
+M.reschedule = reschedule
+
+-- The first thing that runs on a task's own coroutine.
+local function conclude(task, ok, ...)
+  if task.inner then
+    wind_up(task)
+  end
+  if ok then
+    task.state, task.on = "done", select("#", ...) > 0 and pack(...) or nil
+  elseif (...) == CANCEL and cancels > 0 then
+    task.state, task.on = "cancelled", nil
+  else
+    task.state, task.on = "failed", failure.capture((...), task)
+  end
+  counts.ended = counts.ended + 1
+  ended(task)
+  if instrument then
+    instrument("exited", task)
+  end
+  return DONE
+end
+
+local function body()
+  local task = tasks[current]
+  local args = task.on
+  task.on = nil
+  if cancels > 0 then
+    -- A task cancelled before it starts never runs.
+    local alive = xpcall(check_cancelled, on_error, task)
+    if not alive then
+      return conclude(task, false, CANCEL)
+    end
+  end
+  if args then
+    return conclude(task, xpcall(task.fn, on_error, unpack(args, 1, args.n)))
+  end
+  return conclude(task, xpcall(task.fn, on_error))
+end
+
+--- Create a task in `scope`; it starts in the next round.
+---@param scope table its home
+---@param fn function
+---@param class table|nil nil is normal priority
+---@param args table|nil packed arguments
+---@return table task
+function M.spawn(scope, fn, class, args)
+  local co = create(body)
+  local id = next_id + 1
+  next_id = id
+  local task = setmetatable({
+    co = co,
+    id = id,
+    home = scope,
+    fn = fn,
+    prev = scope.last, -- children form a list, so that order is the order of spawning
+    next = nil,
+    wait = nil, -- kind of the wait, nil while ready or running
+    on = args, -- arguments before the start, what it waits for, at the end the outcome
+  }, Task)
+  if class then
+    task.class = class
+  end
+  tasks[co] = task
+  counts.spawned = counts.spawned + 1
+  if instrument then
+    instrument("spawned", task)
+  end
+  push(task)
+  return task
+end
+M.classes = { high = high, low = low }
+
+-- ---------------------------------------------------------------------------------------------
+-- Giving the processor up
+
+-- Is the running task really on the stack? A finalizer may run between two steps.
+local function may_freeze()
+  if not host.portal then
+    return false,
+      "cannot wait here: Lua does not allow a yield in this place (a callback of sort, gsub or a "
+        .. "metamethod called from C) and the portal is not available: "
+        .. (host.portal_missing or "unknown reason")
+  end
+  if collectgarbage("isrunning") == nil then
+    return false, "cannot wait inside a __gc metamethod"
+  end
+  if not current or co_status(current) == "suspended" then
+    return false, "cannot wait outside a task"
+  end
+  return true
+end
+
+-- Park where Lua cannot yield: the C stack stays as it is, another loop goes on.
+local function freeze(task)
+  frozen[task.co] = loop_id
+  counts.portal_parks = counts.portal_parks + 1
+  host.portal()
+  -- This loop's caller has stale locals now.
+  special = true
+end
+
+--- The task that runs now. Raises outside a task and, as every wait begins here, when cancelled.
+---@return table task
+local function enter()
+  local task = tasks[current]
+  if not task then
+    error("cannot wait outside a task", 3)
+  end
+  if cancels > 0 then
+    check_cancelled(task)
+  end
+  return task
+end
+M.enter = enter
+
+--- Park the running task until somebody reschedules it: the one funnel of every wait.
+-- The caller has registered the task with whoever will wake it; `kind.abort` undoes that.
+---@param task table as `enter` returned it
+---@param kind table {reason=, abort=function(task) -> boolean, detail=function(task) -> string}
+---@param on any what it waits for, for `kind` and for reports
+---@param at number|nil absolute deadline in seconds: the wait then ends with TIMEOUT
+---@return any result the value given to `reschedule`, or TIMEOUT
+local function park(task, kind, on, at)
+  task.wait, task.on = kind, on
+  if at then
+    timers.arm(task, at)
+  end
+  counts.parks = counts.parks + 1
+  if instrument then
+    instrument("parked", task)
+  end
+  if isyieldable() then
+    yield(PARK)
+  else
+    local possible, why = may_freeze()
+    if possible then
+      freeze(task)
+    else
+      M.abort(task, why)
+    end
+  end
+  local result = task.on
+  task.on = nil
+  if result == CANCELLED then
+    check_cancelled(task)
+    return nil
+  elseif result == REFUSED then
+    local why = task.refusal
+    task.refusal = nil
+    error(why, 0)
+  end
+  return result
+end
+M.park = park
+
+--- End a wait early. `why` nil cancels, a string raises it; TIMEOUT ends it with that result.
+---@return boolean ended false when the wait ends later by itself (a host call winding up)
+function M.abort(task, why)
+  local kind = task.wait
+  if not kind.abort(task, why) then
+    return false
+  end
+  if why == nil then
+    reschedule(task, CANCELLED)
+  elseif why == TIMEOUT then
+    reschedule(task, TIMEOUT)
+  else
+    if task.timer then
+      timers.disarm(task)
+    end
+    task.wait, task.on, task.refusal = nil, REFUSED, why
+  end
+  return true
+end
+M.CANCELLED = CANCELLED
+
+--- Let the others run once; a checkpoint.
+function M.yield()
+  if isyieldable() then
+    yield(TURN)
+  else
+    local task = enter()
+    local possible, why = may_freeze()
+    if not possible then
+      error(why, 2)
+    end
+    push(task)
+    freeze(task)
+  end
+  if cancels > 0 then
+    check_cancelled(tasks[current])
+  end
+end
+
+--- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
+function M.relay(tag)
+  if isyieldable() then
+    yield(tag)
+    return
+  end
+  local task = tasks[current]
+  local possible, why = may_freeze()
+  if not task then
+    error("cannot wait outside a task", 0)
+  elseif tag == TURN then
+    if possible then
+      push(task)
+      freeze(task)
+    end
+  elseif not possible then
+    M.abort(task, why)
+  elseif tag == CALL then
+    frozen_call = task
+    freeze(task)
+  else
+    freeze(task)
+  end
+end
+
+--- Ask the driver for a host call; parks as `kind` says when the answer is not there at once.
+---@param task table as `enter` returned it
+---@param kind table as for `park`
+---@param request table packed: what the driver gets
+---@return any result
+function M.call(task, kind, request)
+  task.wait, task.on = kind, request
+  counts.host_calls = counts.host_calls + 1
+  if isyieldable() then
+    yield(CALL)
+  else
+    local possible, why = may_freeze()
+    if not possible then
+      task.wait, task.on = nil, nil
+      error(why, 0)
+    end
+    frozen_call = task
+    freeze(task)
+  end
+  local result = task.on
+  task.on = nil
+  if result == CANCELLED then
+    check_cancelled(task)
+    return nil
+  end
+  return result
+end
+
+--- Unwind the running task now, whatever shields it (os.exit).
+function M.leave_now()
+  error(CANCEL, 0)
+end
+
+--- Tell the driver something at the next safe point.
+function M.post(...)
+  outbox_size = outbox_size + 1
+  outbox[outbox_size] = pack(...)
+  special = true
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- The loop
+
+local settle -- function(co, ok, tag): everything but the two common tags
+
+local function flush_outbox(me)
+  local messages, n = outbox, outbox_size
+  outbox, outbox_size = {}, 0
+  for i = 1, n do
+    local message = messages[i]
+    current = nil
+    yield(unpack(message, 1, message.n))
+    loop_id = me
+  end
+end
+
+local function run_now(me, task)
+  local co = task.co
+  current = co
+  local home = frozen[co]
+  if home then
+    frozen[co] = nil
+    loop_id = home
+    -- `current` stays: the task goes on in the middle of its step.
+    yield("thaw", home)
+    loop_id = me
+    return nil
+  end
+  return settle(me, co, resume(co))
+end
+
+local function after_call(me, task, verdict, ...)
+  loop_id = me
+  if verdict == "parked" then
+    return nil
+  end
+  task.wait = nil
+  task.on = pack(verdict, ...)
+  return run_now(me, task)
+end
+
+local function perform(me, task)
+  local request = task.on
+  current = nil
+  return after_call(me, task, yield("call", task.id, unpack(request, 1, request.n)))
+end
+
+function settle(me, co, ok, tag)
+  if tag == PARK then
+    return nil
+  elseif tag == DONE then
+    tasks[co] = nil
+    return nil
+  elseif tag == CALL then
+    return perform(me, tasks[co])
+  elseif ok then
+    -- TURN, or whatever a script yielded at the level of the task: a cooperative yield.
+    push(tasks[co])
+    return nil
+  end
+  if frozen[co] then
+    return run_now(me, tasks[co])
+  end
+  -- The guard itself failed (the C stack or memory ran out inside it).
+  local task = tasks[co]
+  current = co
+  conclude(task, false, tag)
+  tasks[co] = nil
+end
+
+local slice_s -- without a watchdog: how long a slice may last, checked after each step
+local slice_ends = 0
+
+-- What follows a measured step.
+local function book(task, began, ...)
+  local time = now()
+  task.yields = (task.yields or 0) + 1
+  task.run_time = (task.run_time or 0) + (time - began)
+  if slice_s and time >= slice_ends then
+    overdue = true
+  end
+  return ...
+end
+
+-- One step with its bookkeeping, for the classes off the hot path and while measuring.
+local function step(me, co)
+  current = co
+  if not measuring then
+    return settle(me, co, resume(co))
+  end
+  return settle(me, co, book(tasks[co], now(), resume(co)))
+end
+
+local function run_class(me, class)
+  if class.head > class.tail then
+    class.cur, class.nxt = class.nxt, class.cur
+    class.head, class.tail, class.ntail = 1, class.ntail, 0
+  end
+  while class.head <= class.tail and not overdue do
+    local at = class.head
+    local co = class.cur[at]
+    class.cur[at] = nil
+    class.head = at + 1
+    extra = extra - 1
+    counts.switches = counts.switches + 1
+    step(me, co)
+  end
+end
+
+-- Strict order with a guard: normal work gets every 4th round however busy the high class is,
+-- low work every 16th however busy the others are.
+local function pick_class()
+  rounds = rounds + 1
+  local high_ready = high.head <= high.tail or high.ntail > 0
+  local low_ready = low.head <= low.tail or low.ntail > 0
+  if low_ready and (rounds % 16 == 0 or not high_ready and ntail == 0) then
+    return low
+  end
+  if high_ready and (rounds % 4 ~= 0 or ntail == 0) then
+    return high
+  end
+  return nil
+end
+
+local function next_round()
+  if extra == 0 and ntail == 0 then
+    return false
+  end
+  counts.switches = counts.switches + tail
+  cur, nxt = nxt, cur
+  local old = tail
+  head, tail, ntail = 1, ntail, 0
+  for i = tail + 1, leftover do
+    cur[i] = nil
+  end
+  leftover = old
+  return true
+end
+
+local function forget_queues()
+  for i = 1, tail do
+    cur[i] = nil
+  end
+  for i = 1, leftover do
+    nxt[i] = nil
+  end
+  counts.switches = counts.switches + tail
+  head, tail, leftover = 1, 0, 0
+end
+
+local function fire_timers()
+  local time = now()
+  local owner = timers.pop_due(time)
+  while owner do
+    owner:on_deadline()
+    owner = timers.pop_due(time)
+  end
+end
+
+--- A task's own timer: its wait ends with TIMEOUT.
+function Task:on_deadline()
+  M.abort(self, TIMEOUT)
+end
+
+-- Run until the slice is over or nothing is ready.
+local function run(me)
+  loop_id = me
+  fire_timers()
+  if slice_s then
+    slice_ends = now() + slice_s
+  end
+  while true do
+    if frozen_call then
+      local task = frozen_call
+      frozen_call = nil
+      perform(me, task)
+    end
+    if special or overdue then
+      special = measuring
+      if outbox_size > 0 then
+        flush_outbox(me)
+      end
+      if overdue then
+        overdue = false
+        current = nil
+        return "slice", nil
+      end
+    end
+    if head > tail then
+      local class = extra > 0 and pick_class()
+      if class then
+        run_class(me, class)
+      elseif not next_round() then
+        if outbox_size == 0 and not frozen_call then
+          forget_queues()
+          current = nil
+          return "idle", timers.next_deadline()
+        end
+      end
+    elseif measuring then
+      local co = cur[head]
+      head = head + 1
+      step(me, co)
+    end
+    if not special then
+      -- The hot loop: nothing here that a switch does not need.
+      local queue = cur
+      for i = head, tail do
+        local co = queue[i]
+        current = co
+        head = i + 1
+        local ok, tag = resume(co)
+        if tag == TURN then
+          local n = ntail + 1
+          ntail = n
+          nxt[n] = co
+        elseif tag ~= PARK then
+          settle(me, co, ok, tag)
+          break
+        end
+        if special then
+          break
+        end
+      end
+    end
+  end
+end
+
+--- Body of a kernel loop's own coroutine; the driver resumes it slice by slice.
+---@param me integer id of this loop
+function M.loop(me)
+  while true do
+    yield(run(me))
+  end
+end
+
+--- The watchdog's hook: end the slice after this step.
+function M.end_slice()
+  overdue, special = true, true
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Looking on
+
+function M.current()
+  return tasks[current]
+end
+
+--- The task whose own coroutine `co` is, or nil: scripts may not touch those.
+function M.owner_of(co)
+  return tasks[co]
+end
+
+--- Count yields and run time per task; with `slice` also end slices by the clock (no watchdog).
+function M.measure(slice)
+  measuring, special = true, true
+  slice_s = slice
+end
+
+function M.set_instrument(fn)
+  instrument = fn
+end
+
+--- Ready tasks, tasks alive.
+function M.load()
+  local alive = 0
+  for _ in pairs(tasks) do
+    alive = alive + 1
+  end
+  return (tail - head + 1) + ntail + extra, alive
+end
+
+--- All live tasks by id.
+function M.all_tasks()
+  local list = {}
+  for _, task in pairs(tasks) do
+    list[#list + 1] = task
+  end
+  table.sort(list, function(a, b)
+    return a.id < b.id
+  end)
+  return list
+end
+
+return M

@@ -1,0 +1,378 @@
+--- Scopes: nurseries in Lua. A scope owns tasks, ends after them, and is the unit of cancellation.
+--
+-- Belongs here: who is a child of whom, cancellation, how failures travel. Rules as in trio (nurseries,
+-- level-triggered cancellation, shields) and Kotlin's coroutineScope.
+--
+-- A task's current scope is `task.inner or task.home`; a scope's parent is the scope its owner was in.
+
+local kernel = require("kernel")
+local failure = require("failure")
+local timers = require("timers")
+
+local xpcall, error, setmetatable = xpcall, error, setmetatable
+local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
+local reschedule, park = kernel.reschedule, kernel.park
+
+local Scope = {}
+Scope.__index = Scope
+
+local M = { Scope = Scope }
+
+local raises = 0 -- how often CANCEL was raised, in all tasks; see M.raises
+
+-- ---------------------------------------------------------------------------------------------
+-- Is it cancelled?
+
+--- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
+local function is_cancelled(task)
+  local scope = task.inner or task.home
+  while true do
+    if scope == task.home then
+      if task.doomed then
+        return true
+      end
+      task = scope.owner
+      if not task then
+        return scope.cancelled ~= nil
+      end
+      -- `scope` is one of the owner's open scopes: go on up from there.
+    end
+    if scope.cancelled then
+      return true
+    end
+    if scope.shield then
+      return false
+    end
+    scope = scope.parent
+  end
+end
+
+local function check(task)
+  if is_cancelled(task) then
+    raises = raises + 1
+    task.raised = raises
+    error(CANCEL, 0)
+  end
+end
+
+--- The number of the latest raise. pcall compares it: was CANCEL raised inside and then replaced?
+function M.raises()
+  return raises
+end
+
+--- Must `value`, caught by pcall in the running task, go on as CANCEL?
+---@param before integer `raises()` when the protected call began
+function M.must_go_on(value, before)
+  if not kernel.cancelling() then
+    return false
+  end
+  local task = kernel.current()
+  if not task or not (value == CANCEL or (task.raised or 0) > before) then
+    return false
+  end
+  return is_cancelled(task)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Cancelling
+
+local rouse
+
+local function rouse_children(scope)
+  local child = scope.first
+  while child do
+    local next_child = child.next
+    rouse(child)
+    child = next_child
+  end
+end
+
+-- Wake `task` if its wait can be aborted, then everything below the scopes it has open.
+function rouse(task)
+  if task.wait and is_cancelled(task) then
+    kernel.abort(task)
+  end
+  local scope = task.inner
+  while scope do
+    rouse_children(scope)
+    scope = scope.parent ~= task.home and scope.parent or nil
+  end
+end
+
+--- Cancel everything in the scope; level-triggered, until the scope ends. Not a checkpoint.
+---@param reason string|nil for status and reports
+---@return boolean first false when it was cancelled already
+function Scope:cancel(reason)
+  if self.cancelled or self.closed then
+    return false
+  end
+  self.cancelled = reason or "cancelled"
+  kernel.add_cancels(1)
+  local owner = self.owner
+  if owner then
+    if owner.wait and is_cancelled(owner) then
+      kernel.abort(owner)
+    end
+    -- The owner may have opened scopes inside this one.
+    local inner = owner.inner
+    while inner and inner ~= self do
+      rouse_children(inner)
+      inner = inner.parent
+    end
+  end
+  rouse_children(self)
+  return true
+end
+
+--- Cancel one task and everything in the scopes it has open.
+function M.cancel_task(task, reason)
+  if not task.doomed then
+    task.doomed = reason or "cancelled"
+    kernel.add_cancels(1)
+    rouse(task)
+  end
+end
+
+function Scope:on_deadline()
+  self:cancel("timeout")
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Children
+
+local function new(owner, parent)
+  return setmetatable({
+    owner = owner,
+    parent = parent,
+    first = nil,
+    last = nil,
+    count = 0, -- children alive
+    waited = 0, -- of these, the ones that are not background
+    cancelled = nil, -- reason
+    errors = nil,
+  }, Scope)
+end
+
+--- A scope without an owner: the runtime's root.
+function M.root()
+  return new(nil, nil)
+end
+
+--- Add a child.
+---@param scope table
+---@param fn function
+---@param args table|nil packed
+---@param options table|nil {class=, background=, name=}
+function M.spawn(scope, fn, args, options)
+  local class = options and options.class
+  local task = kernel.spawn(scope, fn, class, args)
+  local last = scope.last
+  if last then
+    last.next = task
+  else
+    scope.first = task
+  end
+  scope.last = task
+  scope.count = scope.count + 1
+  if options then
+    if options.name then
+      task.name = options.name
+    end
+    if options.background then
+      task.background = true
+      return task
+    end
+  end
+  scope.waited = scope.waited + 1
+  return task
+end
+
+-- Wait for the children; ends when they have, cancelled or not.
+local CHILDREN = {
+  reason = "resource",
+  abort = function()
+    return false
+  end,
+  detail = function(task)
+    local scope = task.on
+    return "the end of " .. scope.count .. (scope.count == 1 and " task" or " tasks") .. " of its scope"
+  end,
+}
+M.CHILDREN = CHILDREN
+
+local function unlink(scope, task)
+  local before, after = task.prev, task.next
+  if before then
+    before.next = after
+  else
+    scope.first = after
+  end
+  if after then
+    after.prev = before
+  else
+    scope.last = before
+  end
+  task.prev, task.next = nil, nil
+  scope.count = scope.count - 1
+  if not task.background then
+    scope.waited = scope.waited - 1
+  end
+end
+
+-- Who may take a failure off the scope's hands: returns true when somebody did.
+local function hand_over(task)
+  local joiners = task.joiners
+  local heard = joiners and joiners.count > 0
+  if joiners then
+    joiners:wake_all(task)
+  end
+  return heard
+end
+
+local function ended(task)
+  local scope = task.home
+  unlink(scope, task)
+  if task.doomed then
+    kernel.add_cancels(-1)
+  end
+  local heard = task.joiners and hand_over(task)
+  if task.watched then
+    M.on_watched_end(task, heard)
+  elseif task.state == "failed" and not heard then
+    local errors = scope.errors or {}
+    scope.errors = errors
+    errors[#errors + 1] = task.on
+    scope:cancel("a task failed")
+  elseif task.state == "cancelled" then
+    scope.cut = true
+  end
+  local owner = scope.owner
+  if owner and owner.wait == CHILDREN and owner.on == scope then
+    if scope.count == 0 or (scope.waited == 0 and not scope.cancelled) then
+      reschedule(owner)
+    end
+  end
+end
+
+
+-- ---------------------------------------------------------------------------------------------
+-- Running a scope
+
+local BACKGROUND_ONLY = "only background tasks were left"
+
+local function wait_children(scope, task)
+  while scope.waited > 0 do
+    park(task, CHILDREN, scope)
+  end
+  if scope.count > 0 then
+    scope:cancel(BACKGROUND_ONLY)
+    while scope.count > 0 do
+      park(task, CHILDREN, scope)
+    end
+  end
+end
+
+local function close(scope, task)
+  scope.closed = true
+  if scope.timer then
+    timers.disarm(scope)
+  end
+  if scope.cancelled then
+    kernel.add_cancels(-1)
+  end
+  local parent = scope.parent
+  task.inner = parent ~= task.home and parent or nil
+end
+
+-- A coroutine of the script's own opened a scope, yielded inside it and was never resumed: the scope
+-- around it (or the task's end) winds the abandoned one up. `outer` nil means all.
+local function wind_up(task, outer)
+  while task.inner and task.inner ~= outer do
+    local scope = task.inner
+    scope:cancel("its coroutine was abandoned")
+    wait_children(scope, task)
+    close(scope, task)
+  end
+end
+
+kernel.connect(ended, check, wind_up)
+
+-- What the scope's end means for its owner.
+local function leave(scope, task, ok, ...)
+  if scope.closed or kernel.current() ~= task then
+    scope:cancel("left out of order")
+    error("a scope must end in the task and in the order in which it began (was a coroutine with an "
+      .. "open scope resumed elsewhere?)", 0)
+  end
+  wind_up(task, scope)
+  local failed
+  if not ok and (...) == CANCEL and is_cancelled(task) then
+    scope.cut = true
+  elseif not ok then
+    failed = failure.capture((...), task)
+    scope:cancel("its body failed")
+  end
+  if scope.count > 0 then
+    wait_children(scope, task)
+  end
+  close(scope, task)
+  local background_only = scope.cancelled == BACKGROUND_ONLY
+
+  local errors = scope.errors
+  if failed or errors then
+    errors = errors or {}
+    if failed then
+      table.insert(errors, 1, failed)
+    end
+    local all = failure.combine(errors)
+    remember(task, all)
+    error(all.value, 0)
+  end
+  if kernel.cancelling() and (not ok or scope.cut) then
+    check(task)
+  end
+  if ok and (not scope.cut or background_only or not scope.cancelled) then
+    return ...
+  end
+  if ok and scope.cancelled ~= "timeout" then
+    return ...
+  end
+  return nil, scope.cancelled or "cancelled"
+end
+
+local function run(scope, task, fn, ...)
+  task.inner = scope
+  return leave(scope, task, xpcall(fn, handler, ...))
+end
+
+--- Run `fn(scope?, ...)` in a new scope of the running task and wait for its children.
+---@param options table {deadline=, shield=, passed=} passed: fn gets the scope as first argument
+---@param fn function
+---@return any ... fn's values; nil and the reason when the scope itself was cancelled
+function M.run(options, fn, ...)
+  local task = kernel.current()
+  if not task then
+    error("cannot open a scope outside a task", 3)
+  end
+  local scope = new(task, task.inner or task.home)
+  options.scope = scope
+  if options.shield then
+    scope.shield = true
+  end
+  if options.deadline then
+    timers.arm(scope, options.deadline)
+  end
+  if options.passed then
+    return run(scope, task, fn, scope, ...)
+  end
+  return run(scope, task, fn, ...)
+end
+
+--- The scope in which the running task would spawn.
+function M.current()
+  local task = kernel.current()
+  return task and (task.inner or task.home)
+end
+
+
+return M

@@ -1,0 +1,54 @@
+--- What surrounds a script: its globals, `arg`, where `require` looks, `os.exit`.
+
+local kernel = require("kernel")
+local guarded = require("coroutine")
+local task_library = require("task")
+local event = require("event")
+
+local type, error, math_floor = type, error, math.floor
+
+local M = {}
+
+-- The script's `os.exit`: tasks are cancelled, <close> variables run, then the program ends.
+local function exit(code)
+  if code == nil or code == true then
+    code = 0
+  elseif code == false then
+    code = 1
+  elseif type(code) ~= "number" or code ~= math_floor(code) then
+    error("bad argument #1 to 'exit' (integer or boolean expected, got " .. type(code) .. ")", 2)
+  end
+  M.on_exit(code)
+  local task = kernel.current()
+  if task then
+    kernel.leave_now()
+  end
+end
+
+--- Give the globals the libraries; `python`, lupa's own table, goes.
+function M.install(globals)
+  guarded.install(globals)
+  globals.task = task_library
+  globals.event = event
+  globals.sleep = task_library.sleep
+  globals.os.exit = exit
+  globals.python = nil
+  local loaded = globals.package.loaded
+  loaded.python = nil
+  loaded.task, loaded.event, loaded.sleep = task_library, event, task_library.sleep
+end
+
+--- `arg` as in `lua`, and the script's folder in front of package.path.
+---@param globals table
+---@param folder string|nil
+function M.set_arguments(globals, folder, script_name, ...)
+  local arg = { ... }
+  arg[0] = script_name
+  globals.arg = arg
+  if folder then
+    local package = globals.package
+    package.path = folder .. "/?.lua;" .. folder .. "/?/init.lua;" .. package.path
+  end
+end
+
+return M

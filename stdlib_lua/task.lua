@@ -1,0 +1,465 @@
+--- The script's `task` library: spawn, join, scopes, timeouts, and combinators over tasks.
+--
+-- Belongs here: what can be said with the kernel's and the scope's few functions.
+
+local kernel = require("kernel")
+local scope = require("scope")
+local failure = require("failure")
+local waitlist = require("waitlist")
+
+local enter, park, now = kernel.enter, kernel.park, kernel.now
+local pack, unpack = kernel.pack, kernel.unpack
+local check_callable, bad_argument = failure.check_callable, failure.bad_argument
+local check_seconds = failure.check_seconds
+local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
+local tostring, math_type = tostring, math.type
+
+local Task, Scope = kernel.Task, scope.Scope
+Task.__name = "task"
+Task.name = "task" -- of tasks without a name of their own
+
+local M = {}
+
+local function is_task(value)
+  return getmetatable(value) == Task
+end
+
+-- "task 3" or "task 3 'worker'", for messages.
+local function label(task)
+  if rawget(task, "name") then
+    return "task " .. task.id .. " '" .. task.name .. "'"
+  end
+  return "task " .. task.id
+end
+M.label = label
+Task.__tostring = label
+
+-- ---------------------------------------------------------------------------------------------
+-- Spawning
+
+local recording = false -- note the spawn site: costs a look at the stack for each spawn
+
+--- With statistics on, remember where each task was spawned.
+function M.set_recording(on)
+  recording = on
+end
+
+local function spawn_in(home, name, options, fn, ...)
+  check_callable(options and 2 or 1, name, fn)
+  if home.closed then
+    error("cannot spawn in a scope that has ended", 2)
+  end
+  local args = select("#", ...) > 0 and pack(...) or nil
+  local task = scope.spawn(home, fn, args, options)
+  local storage = kernel.current()
+  storage = storage and storage.storage
+  if storage then
+    local copy = {}
+    for key, value in pairs(storage) do
+      copy[key] = value
+    end
+    task.storage = copy
+  end
+  if recording then
+    task.site = failure.line_of(nil, 2)
+  end
+  return task
+end
+M.spawn_in = spawn_in
+
+local OPTIONS = { name = "string", priority = "string", timeout = "number", background = "boolean" }
+
+local function check_options(options, name)
+  if type(options) ~= "table" then
+    bad_argument(1, name, "table of options expected, got " .. type(options), 2)
+  end
+  for key, value in pairs(options) do
+    local expected = OPTIONS[key]
+    if not expected then
+      bad_argument(1, name, "unknown option '" .. tostring(key)
+        .. "'; known are name, priority, timeout, background", 2)
+    elseif type(value) ~= expected then
+      bad_argument(1, name, "option '" .. key .. "' must be a " .. expected .. ", got " .. type(value), 2)
+    end
+  end
+  local priority = options.priority
+  if priority and priority ~= "normal" and not kernel.classes[priority] then
+    bad_argument(1, name, "option 'priority' must be \"high\", \"normal\" or \"low\", got \""
+      .. priority .. '"', 2)
+  end
+end
+
+local function with_timeout(seconds, fn)
+  return function(...)
+    return scope.run({ deadline = now() + seconds }, fn, ...)
+  end
+end
+
+local function spawn_with(home, options, fn, ...)
+  if options.timeout then
+    check_seconds(1, "spawn_with", options.timeout)
+    fn = with_timeout(options.timeout, fn)
+  end
+  return spawn_in(home, "spawn_with", {
+    name = options.name,
+    class = kernel.classes[options.priority],
+    background = options.background,
+  }, fn, ...)
+end
+
+local function here(name)
+  local home = scope.current()
+  if not home then
+    error("cannot call " .. name .. " outside a task", 3)
+  end
+  return home
+end
+
+--- Spawn a child of the current scope; it starts in the next round. Not a checkpoint.
+---@param fn function
+---@param ... any its arguments
+---@return table task
+function M.spawn(fn, ...)
+  return spawn_in(here("spawn"), "spawn", nil, fn, ...)
+end
+
+--- `spawn` with options. A background task is cancelled when its scope's other work has ended.
+---@param options table {name=string, priority="high"|"normal"|"low", timeout=seconds, background=boolean}
+---@param fn function
+---@return table task
+function M.spawn_with(options, fn, ...)
+  check_options(options, "spawn_with")
+  check_callable(2, "spawn_with", fn)
+  return spawn_with(here("spawn_with"), options, fn, ...)
+end
+
+function Scope:spawn(fn, ...)
+  return spawn_in(self, "spawn", nil, fn, ...)
+end
+
+function Scope:spawn_with(options, fn, ...)
+  check_options(options, "spawn_with")
+  check_callable(2, "spawn_with", fn)
+  return spawn_with(self, options, fn, ...)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Waiting
+
+local SLEEP = {
+  reason = "sleep",
+  abort = function()
+    return true -- the timer goes with the wait
+  end,
+  detail = function(task)
+    return "the clock to reach " .. string.format("%.3f", task.on)
+  end,
+}
+
+--- Sleep; 0 yields. A checkpoint.
+---@param seconds number not negative
+---@return number slept seconds really slept
+function M.sleep(seconds)
+  if type(seconds) ~= "number" or not (seconds >= 0) then
+    check_seconds(1, "sleep", seconds)
+  end
+  local began = now()
+  if seconds == 0 then
+    kernel.yield()
+  else
+    park(enter(), SLEEP, began + seconds, began + seconds)
+  end
+  return now() - began
+end
+
+--- Let other tasks run; a cooperative yield and a checkpoint.
+M.yield = kernel.yield
+
+local JOIN = {
+  reason = "resource",
+  abort = function(task)
+    task.on.joiners:remove(task)
+    return true
+  end,
+  detail = function(task)
+    return "the end of " .. label(task.on)
+  end,
+}
+M.JOIN = JOIN
+
+-- Would waiting for `target` never end, because it waits (through whom ever) for `task`?
+local function check_cycle(task, target)
+  local path = {}
+  local next_one = target
+  while next_one do
+    path[#path + 1] = label(next_one)
+    -- A task waits for everything in the scopes it owns, so also for each descendant there.
+    local ancestor = task
+    while ancestor do
+      if ancestor == next_one then
+        if target == task then
+          error(label(task) .. " cannot join itself", 3)
+        end
+        error(label(task) .. " cannot join: it would wait for itself ("
+          .. table.concat(path, " waits for ") .. ")", 3)
+      end
+      ancestor = ancestor.home.owner
+    end
+    next_one = next_one.wait == JOIN and next_one.on or nil
+  end
+end
+
+-- The outcome of an ended task: its values, or its error raised again.
+local function outcome(task, joiner)
+  if task.state == "done" then
+    local values = task.on
+    if values then
+      return unpack(values, 1, values.n)
+    end
+    return
+  end
+  if task.state == "cancelled" then
+    error(failure.new("cancelled", label(task) .. " was cancelled"
+      .. (task.reason and ": " .. task.reason or "")), 0)
+  end
+  failure.remember(joiner, task.on)
+  error(task.on.value, 0)
+end
+
+local function wait_end(joiner, task)
+  local joiners = task.joiners
+  if not joiners then
+    joiners = waitlist.new()
+    task.joiners = joiners
+  end
+  joiners:add(joiner)
+  park(joiner, JOIN, task)
+end
+
+--- Wait for the task's end. A checkpoint.
+---@return any ... its values; its error is raised
+function Task:join()
+  if not is_task(self) then
+    bad_argument(1, "join", "task expected, got " .. type(self))
+  end
+  local joiner = enter()
+  if self.state then
+    kernel.yield()
+    return outcome(self, joiner)
+  end
+  check_cycle(joiner, self)
+  wait_end(joiner, self)
+  return outcome(self, joiner)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Cancelling one task
+
+--- Cancel the task and everything it owns. Not a checkpoint.
+---@param reason string|nil
+---@return boolean false when it has ended
+function Task:cancel(reason)
+  if not is_task(self) then
+    bad_argument(1, "cancel", "task expected, got " .. type(self))
+  end
+  if self.state then
+    return false
+  end
+  self.reason = self.reason or reason
+  scope.cancel_task(self, reason)
+  return true
+end
+
+--- "ready", "running", "sleeping", "blocked", "done", "failed" or "cancelled".
+---@return string
+function Task:status()
+  if self.state then
+    return self.state
+  end
+  local wait = self.wait
+  if wait then
+    return wait.reason == "sleep" and "sleeping" or "blocked"
+  end
+  return kernel.current() == self and "running" or "ready"
+end
+
+--- What is known about the task.
+---@return table {id, name, status, reason, detail, where, site, yields, run_time}
+function Task:info()
+  local wait = self.wait
+  return {
+    id = self.id,
+    name = self.name,
+    status = self:status(),
+    reason = wait and wait.reason or nil,
+    detail = wait and wait.detail(self) or nil,
+    where = not self.state and failure.line_of_task(self) or nil,
+    site = self.site or failure.definition(self.fn),
+    background = self.background or false,
+    yields = self.yields,
+    run_time = self.run_time,
+  }
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Scopes
+
+--- Run `fn(scope)` as a nursery: returns when all its children have ended. A checkpoint.
+-- The first failure cancels the rest and is raised; several are raised together.
+---@param fn function
+---@return any ... fn's values, or nil, reason after scope:cancel(reason) cut fn short
+function M.scope(fn)
+  check_callable(1, "scope", fn)
+  return scope.run({ passed = true }, fn)
+end
+
+--- Run `fn(...)`; after `seconds` everything inside is cancelled. A checkpoint.
+---@param seconds number
+---@return any ... fn's values, or nil, "timeout"
+function M.timeout(seconds, fn, ...)
+  check_seconds(1, "timeout", seconds)
+  check_callable(2, "timeout", fn)
+  return scope.run({ deadline = now() + seconds }, fn, ...)
+end
+
+--- Run `fn(...)` so that it may wait although the task is cancelled: for cleanup.
+function M.shield(fn, ...)
+  check_callable(1, "shield", fn)
+  return scope.run({ shield = true }, fn, ...)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Combinators
+
+local function check_list(name, list)
+  if type(list) ~= "table" or is_task(list) then
+    bad_argument(1, name, "list of functions or tasks expected, got " .. type(list), 2)
+  end
+  local n = list.n
+  if not (type(n) == "number" and (not math_type or math_type(n) == "integer") and n >= 0) then
+    n = #list
+  end
+  for i = 1, n do
+    local item = list[i]
+    if type(item) ~= "function" and not is_task(item) then
+      bad_argument(1, name, "item " .. i .. " is a " .. type(item) .. ", not a function or task", 2)
+    end
+  end
+  return n
+end
+
+local function value_of(item)
+  if is_task(item) then
+    return item:join()
+  end
+  return item()
+end
+
+--- Run all together; first values in the order given. The first failure cancels the rest. A checkpoint.
+---@param list table functions or tasks
+---@return table values with field n
+function M.all(list)
+  local n = check_list("all", list)
+  local values = { n = n }
+  scope.run({ passed = true }, function(nursery)
+    for i = 1, n do
+      nursery:spawn(function()
+        values[i] = (value_of(list[i]))
+      end)
+    end
+  end)
+  return values
+end
+
+--- The first to end wins: its values are returned (its error raised), the others are cancelled and
+-- waited for. A checkpoint.
+---@param list table functions or tasks, at least one
+function M.race(list)
+  local n = check_list("race", list)
+  if n == 0 then
+    bad_argument(1, "race", "a race needs at least one function or task")
+  end
+  local winner
+  scope.run({ passed = true }, function(nursery)
+    for i = 1, n do
+      nursery:spawn(function()
+        local values = pack(value_of(list[i]))
+        if not winner then
+          winner = values
+          nursery:cancel("lost the race")
+        end
+      end)
+    end
+  end)
+  for i = 1, n do
+    local item = list[i]
+    if is_task(item) and item:cancel("lost the race") then
+      wait_end(enter(), item)
+    end
+  end
+  if not winner then
+    error(failure.new("cancelled", "every task of the race was cancelled"), 2)
+  end
+  return unpack(winner, 1, winner.n)
+end
+
+--- Apply `fn(item, index)` to every item, at most `limit` at a time; first values in order. A checkpoint.
+---@param list table
+---@param fn function
+---@param options table|nil {limit=integer}
+---@return table values with field n
+function M.map(list, fn, options)
+  if type(list) ~= "table" then
+    bad_argument(1, "map", "list expected, got " .. type(list))
+  end
+  check_callable(2, "map", fn)
+  local n = #list
+  local limit = options and options.limit or n
+  if type(limit) ~= "number" or not (limit >= 1) and n > 0 then
+    bad_argument(3, "map", "limit must be a number of at least 1, got " .. tostring(limit))
+  end
+  local values = { n = n }
+  local started = 0
+  local function worker()
+    while started < n do
+      started = started + 1
+      local i = started
+      values[i] = (fn(list[i], i))
+    end
+  end
+  scope.run({ passed = true }, function(nursery)
+    for _ = 1, limit < n and limit or n do
+      nursery:spawn(worker)
+    end
+  end)
+  return values
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Looking around
+
+--- The running task.
+M.current = kernel.current
+
+--- All live tasks by id.
+M.list = kernel.all_tasks
+
+--- Seconds on the runtime's clock (monotonic; virtual with a virtual clock). Not a checkpoint.
+M.now = now
+
+--- The task's own table; children start with a copy of it.
+---@return table
+function M.local_storage()
+  local task = kernel.current()
+  if not task then
+    error("cannot use local_storage outside a task", 2)
+  end
+  local storage = task.storage
+  if not storage then
+    storage = {}
+    task.storage = storage
+  end
+  return storage
+end
+
+return M

@@ -1,0 +1,53 @@
+--- A FIFO of parked tasks with removal from the middle: who waits for an event, or for a task's end.
+--
+-- `task.slot` is the task's index here; a task waits in at most one list at a time, so one field is
+-- enough and removal is O(1) whatever the length.
+
+local kernel = require("kernel")
+
+local reschedule = kernel.reschedule
+
+local M = {}
+M.__index = M
+
+function M.new()
+  return setmetatable({ last = 0, count = 0 }, M)
+end
+
+--- Append `task`; the caller parks it in the next line.
+function M:add(task)
+  local last = self.last + 1
+  self.last = last
+  self[last] = task
+  task.slot = last
+  self.count = self.count + 1
+end
+
+--- Take `task` out again (the abort of its wait).
+function M:remove(task)
+  self[task.slot] = false
+  self.count = self.count - 1
+  if self.count == 0 then
+    for i = 1, self.last do
+      self[i] = nil
+    end
+    self.last = 0
+  end
+end
+
+--- Wake everyone, first come first served.
+---@return integer how many tasks were made ready
+function M:wake_all(result)
+  local last, count = self.last, self.count
+  self.last, self.count = 0, 0
+  for i = 1, last do
+    local task = self[i]
+    self[i] = nil
+    if task then
+      reschedule(task, result)
+    end
+  end
+  return count
+end
+
+return M
