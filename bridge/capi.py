@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["CApi", "CApiMissing"]
+__all__ = ["CApi", "CApiMissing", "flush_stdout"]
 
 # Lua 5.1's pseudo-index of the table of globals; 5.2 and later have lua_setglobal instead.
 LUA_GLOBALSINDEX_51 = -10002
@@ -102,3 +102,14 @@ class CApi:
     def disarm(self, state: int) -> None:
         """Remove the hook; `debug.sethook`'s own record of it stays, so that `arm` works again."""
         self._dll.lua_sethook(state, None, 0, 0)
+
+
+def flush_stdout() -> None:
+    """Flush C's stdout, where Lua's `print` and `io.write` go; Python's own buffer is another one."""
+    try:
+        libc = ctypes.CDLL(None)
+        stdout = ctypes.c_void_p.in_dll(libc, "stdout")
+        libc.fflush(stdout)
+    except (OSError, ValueError, AttributeError):
+        # A platform without that symbol: C flushes when the process ends.
+        return

@@ -342,7 +342,7 @@ class Driver:
         """Set a global of the scripts."""
         self.vm.globals[name.encode()] = self.converter.to_lua(value)
 
-    def set_arguments(self, folder: str | None, script: str, args: Iterable[str]) -> None:
+    def set_arguments(self, folder: str | None, script: str, args: Iterable[Any]) -> None:
         """Set `arg`, and look for modules in `folder`."""
         values = [self.converter.to_lua(arg) for arg in args]
         place = None if folder is None else folder.encode()

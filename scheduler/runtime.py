@@ -46,7 +46,7 @@ class Runtime:
 
     def spawn(
         self,
-        script: str | Path | LuaFunction,
+        script: str | Path | Source | LuaFunction,
         *args: Any,
         name: str | None = None,
         timeout: float | None = None,
@@ -56,7 +56,8 @@ class Runtime:
         A task that fails while nobody joins it cancels the runtime, and the block raises its error.
 
         Args:
-            script: Lua source, the path of a script (or folder with main.lua), or a Lua function.
+            script: Lua source (str), the Path of a script or of a folder with main.lua, a Source, or a
+                Lua function.
             *args: its arguments (`...`).
             name: for reports; the default tells the source.
             timeout: seconds; afterwards it is cancelled and `join` raises TaskTimeout.
@@ -73,16 +74,16 @@ class Runtime:
             if function is None:
                 raise ValueError("the Lua function belongs to another runtime")
             return self._driver.spawn_function(function, args, name=name or "function", timeout=timeout)
-        source = Source.read(script) if isinstance(script, Path) else Source.of_text(script)
-        if source.path is not None:
-            self._driver.set_arguments(source.folder, source.path, [str(arg) for arg in args])
+        source = Source.of(script)
+        if source.script is not None:
+            self._driver.set_arguments(source.folder, source.script, args)
         return self._driver.spawn_source(
             source.code, source.chunk_name, args, name=name or source.name, timeout=timeout
         )
 
     async def run(
         self,
-        script: str | Path | LuaFunction,
+        script: str | Path | Source | LuaFunction,
         *args: Any,
         name: str | None = None,
         timeout: float | None = None,

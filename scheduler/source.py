@@ -27,8 +27,8 @@ class Source:
     chunk_name: str
     # For people: file name or "string".
     name: str
-    # Path as the user gave it, None for code that has no file.
-    path: str | None = None
+    # What `arg[0]` is: the path as the user gave it; None for code inside a program, which has no `arg`.
+    script: str | None = None
     # Where `require` looks first.
     folder: str | None = None
 
@@ -48,14 +48,25 @@ class Source:
         except OSError as error:
             raise BadSource(f"cannot read {file}: {error.strerror}") from None
         return cls(
-            _clean(code, str(file)), f"@{file}", file.name, path=str(file), folder=str(file.parent)
+            _clean(code, str(file)), f"@{file}", file.name, script=str(file), folder=str(file.parent)
         )
 
     @classmethod
-    def of_text(cls, code: str | bytes, name: str = "string") -> Source:
+    def of_text(cls, code: str | bytes, name: str = "string", script: str | None = None) -> Source:
         """Take code that has no file; `name` appears in messages as `name:line:`."""
         raw = code.encode() if isinstance(code, str) else code
-        return cls(_clean(raw, name), f"={name}", name)
+        return cls(_clean(raw, name), f"={name}", name, script=script)
+
+    @classmethod
+    def of(cls, script: str | Path | Source) -> Source:
+        """Take Lua source, a path, or what is a Source already.
+
+        Raises:
+            BadSource: as `read`.
+        """
+        if isinstance(script, Source):
+            return script
+        return cls.read(script) if isinstance(script, Path) else cls.of_text(script)
 
 
 def _clean(code: bytes, name: str) -> bytes:

@@ -17,6 +17,8 @@ from types import FrameType
 __all__ = ["EXIT_CODE", "on_interrupt"]
 
 EXIT_CODE = 130
+# How long the last output may take to leave when the user wants the program to end at once.
+FLUSH_S = 0.3
 
 
 @contextlib.contextmanager
@@ -64,5 +66,8 @@ def _watch(
                 if interrupts == 1:
                     cancel()
                 else:
-                    flush()
+                    # The main thread may hold stdout's lock for ever, so flush beside the exit.
+                    flusher = threading.Thread(target=flush, daemon=True)
+                    flusher.start()
+                    flusher.join(FLUSH_S)
                     os._exit(EXIT_CODE)

@@ -9,13 +9,14 @@ import functools
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 import attrs
 import trio
 
+from bridge.capi import flush_stdout
 from scheduler.cli.interrupt import EXIT_CODE as INTERRUPTED
 from scheduler.cli.interrupt import on_interrupt
 from scheduler.cli.options import Options, Usage, parse
@@ -26,9 +27,8 @@ from scheduler.errors import (
     LuaSyntaxError,
     SchedulerError,
     ScriptExit,
-    TaskCancelled,
 )
-from scheduler.runtime import Runtime, open_runtime
+from scheduler.runtime import open_runtime
 from scheduler.source import BadSource, Source
 from scheduler.task import RuntimeStatistics
 
@@ -60,9 +60,9 @@ def _behave_like_a_filter() -> None:
 
 def _read(options: Options) -> Source:
     if options.code is not None:
-        return Source.of_text(options.code, "(command line)")
+        return Source.of_text(options.code, "(command line)", script="(command line)")
     if options.script == "-":
-        return Source.of_text(sys.stdin.buffer.read(), "stdin")
+        return Source.of_text(sys.stdin.buffer.read(), "stdin", script="-")
     assert options.script is not None
     return Source.read(Path(options.script))
 
@@ -90,7 +90,7 @@ async def _run(options: Options, source: Source) -> int:
             ending.interrupted = True
             token.run_sync_soon(scope.cancel)
 
-        with on_interrupt(interrupt, _flush):
+        with on_interrupt(interrupt, flush_stdout):
             if options.timeout_s is not None:
                 scope.deadline = trio.current_time() + options.timeout_s
             code = await _script(options, source, ending)
@@ -98,28 +98,51 @@ async def _run(options: Options, source: Source) -> int:
         code = _complain("interrupted", INTERRUPTED)
     elif scope.cancelled_caught:
         code = _complain(f"timed out after {options.timeout_s:g} s", TIMEOUT)
-    _flush()
+    flush_stdout()
     if options.stats and ending.statistics is not None:
-        _print_statistics(ending.statistics, time.process_time() - began, sys.stderr)
+        _print_statistics(ending.statistics, time.process_time() - began)
     return code
 
 
 async def _script(options: Options, source: Source, ending: _Ending) -> int:
+    code = OK
     try:
         async with open_runtime(
             engine=options.engine, params=options.params, detect_deadlock=True, measure=options.stats
         ) as runtime:
             try:
-                await runtime.run_source(source, *options.arguments)
+                await runtime.run(source, *options.arguments)
             finally:
-                ending.statistics = _statistics(runtime)
-    except BaseExceptionGroup as group:
-        lua, rest = group.split(SchedulerError)
-        if rest is not None or lua is None:
-            raise
-        for error in lua.exceptions:
-            code = _explain(error)
+                ending.statistics = runtime.statistics()
+    except* SchedulerError as group:
+        code = max(_explain(error) for error in _leaves(group))
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[SchedulerError]) -> list[SchedulerError]:
+    found: list[SchedulerError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def _explain(error: SchedulerError) -> int:
+    if isinstance(error, ScriptExit):
+        return error.code
+    if isinstance(error, DeadlockError):
+        return _complain(str(error), DEADLOCK)
+    if isinstance(error, LuaSyntaxError):
+        return _complain(error.message, USAGE)
+    if isinstance(error, LuaError):
+        code = _complain(error.report(), RAISED)
+        if error.__cause__ is not None:
+            print("\nThe host function raised:", file=sys.stderr)
+            traceback.print_exception(error.__cause__)
         return code
-    except SchedulerError as error:
-        return _explain(error)
-    return OK
+    return _complain(str(error), RAISED)
+
+
+def _print_statistics(statistics: RuntimeStatistics, cpu_s: float) -> None:
+    for name, value in attrs.asdict(statistics).items():
+        print(f"{name:>20} {value}", file=sys.stderr)
+    print(f"{'cpu_s':>20} {cpu_s:.3f}", file=sys.stderr)
