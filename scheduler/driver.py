@@ -371,13 +371,13 @@ class Driver:
     def statistics(self) -> RuntimeStatistics:
         """Return the counters."""
         self._check_open()
-        values = self._lua.statistics()
+        row = self._lua.statistics()
+        counts = {name.decode(): int(value) for name, value in row.items()}
         return RuntimeStatistics(
-            *(int(value) for value in values[:8]),
+            **counts,
             host_calls_pending=self.host.pending,
             loops_frozen=self.loops.frozen_count,
             slices=self._slices,
-            lua_bytes=int(values[8]),
         )
 
     # -- what the converter needs --------------------------------------------------------------
@@ -418,18 +418,17 @@ class Driver:
 
 
 class _Functions:
-    """The kernel's functions as attributes: `lua.emit(...)`; looked up once."""
+    """The kernel's functions (embed.lua) as attributes: `lua.emit(...)`; each is looked up once."""
 
     def __init__(self, embed: Any) -> None:
-        for name in (
-            "anonymous_function cancel cancel_all complete complete_cancelled emit handle iterator measure "
-            "object_of register rows set_arguments spawn_function spawn_source spawn_wait statistics "
-            "time_slices"
-        ).split():
-            setattr(self, name, embed[name.encode()])
+        self._embed = embed
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
+        function = self._embed[name.encode()]
+        if function is None:
+            raise AttributeError(f"the kernel has no function {name!r}")
+        setattr(self, name, function)
+        return function
 
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:

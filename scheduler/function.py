@@ -5,6 +5,7 @@ Belongs here: calling them. Each call is a Lua task of its own, so it may wait l
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,12 +60,9 @@ class LuaFunction:
             return await task.join()
         except trio.Cancelled:
             task.cancel("the Python caller was cancelled")
-            with trio.CancelScope(shield=True):
-                try:
-                    await task.join()
-                except Exception:
-                    # Its cleanup failed or it was cancelled: trio's Cancelled is on its way already.
-                    pass
+            # Its cleanup failed or it was cancelled: trio's Cancelled is on its way already.
+            with trio.CancelScope(shield=True), contextlib.suppress(Exception):
+                await task.join()
             raise
 
     def call_sync(self, *args: Any) -> Any:

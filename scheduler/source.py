@@ -47,9 +47,7 @@ class Source:
             raise BadSource(what) from None
         except OSError as error:
             raise BadSource(f"cannot read {file}: {error.strerror}") from None
-        return cls(
-            _clean(code, str(file)), f"@{file}", file.name, script=str(file), folder=str(file.parent)
-        )
+        return cls(_clean(code, str(file)), f"@{file}", file.name, script=str(file), folder=str(file.parent))
 
     @classmethod
     def of_text(cls, code: str | bytes, name: str = "string", script: str | None = None) -> Source:

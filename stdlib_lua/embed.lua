@@ -10,8 +10,9 @@ local task_library = require("task")
 local event = require("event")
 local script = require("script")
 
-local load, type, tostring = load, type, tostring
-local unpack, post, now = kernel.unpack, kernel.post, kernel.now
+local load, type, tostring, error, ipairs = load, type, tostring, error, ipairs
+local collectgarbage = collectgarbage
+local pack, unpack, post, now = kernel.pack, kernel.unpack, kernel.post, kernel.now
 
 local M = {}
 
@@ -39,7 +40,8 @@ function scope.on_watched_end(task, heard)
 end
 
 --- One failure as plain values, for Python.
----@return string text, string traceback, string|nil kind, string label, string site, any cause, table|nil value
+---@return string text, string traceback, string|nil kind, string label, string site
+---@return any cause, table|nil parts
 function M.describe_failure(fail)
   local value = fail.value
   local kind = type(value) == "table" and type(value.kind) == "string" and value.kind or nil
@@ -48,7 +50,7 @@ function M.describe_failure(fail)
   if fail.parts then
     parts = {}
     for i = 1, #fail.parts do
-      parts[i] = kernel.pack(M.describe_failure(fail.parts[i]))
+      parts[i] = pack(M.describe_failure(fail.parts[i]))
     end
   end
   return failure.text(value),
@@ -93,16 +95,16 @@ function M.spawn_source(source, chunk_name, name, timeout, ...)
   if not fn then
     return nil, message
   end
-  return spawn(fn, name, timeout, false, kernel.pack(...))
+  return spawn(fn, name, timeout, false, pack(...))
 end
 
 function M.spawn_function(fn, name, timeout, background, ...)
-  return spawn(fn, name, timeout, background, kernel.pack(...))
+  return spawn(fn, name, timeout, background, pack(...))
 end
 
 --- Wait for an event on behalf of Python.
 function M.spawn_wait(name)
-  return spawn(event.wait, "waits for event '" .. name .. "'", nil, true, kernel.pack(name))
+  return spawn(event.wait, "waits for event '" .. name .. "'", nil, true, pack(name))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -145,7 +147,11 @@ function M.register(globals, fn, name)
       child = {}
       parent[path[i]] = child
     elseif type(child) ~= "table" then
-      return "'" .. table.concat(path, ".", 1, i) .. "' is a " .. type(child) .. " already, not a table"
+      return "'"
+        .. table.concat(path, ".", 1, i)
+        .. "' is a "
+        .. type(child)
+        .. " already, not a table"
     end
     parent = child
   end
@@ -155,15 +161,23 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Looking on
 
---- Visit each live task: Python collects.
----@param visit function called with plain values only
+--- All live tasks by id, each a packed row in the order of scheduler.task.TaskInfo.
 function M.rows()
   local rows = {}
   for _, task in ipairs(kernel.all_tasks()) do
     local info = task:info()
-    rows[#rows + 1] = kernel.pack(
-      info.id, info.name, info.status, info.reason, info.detail, info.where, info.site,
-      info.background, info.yields, info.run_time, task.home.owner and task.home.owner.id
+    rows[#rows + 1] = pack(
+      info.id,
+      info.name,
+      info.status,
+      info.reason,
+      info.detail,
+      info.where,
+      info.site,
+      info.background,
+      info.yields,
+      info.run_time,
+      task.home.owner and task.home.owner.id
     )
   end
   return rows
@@ -172,8 +186,17 @@ end
 function M.statistics()
   local counts = kernel.counts
   local ready, alive = kernel.load()
-  return alive, ready, counts.spawned, counts.ended, counts.switches, counts.parks,
-    counts.portal_parks, counts.host_calls, collectgarbage("count") * 1024
+  return {
+    tasks_alive = alive,
+    tasks_ready = ready,
+    tasks_spawned = counts.spawned,
+    tasks_ended = counts.ended,
+    switches = counts.switches,
+    parks = counts.parks,
+    portal_parks = counts.portal_parks,
+    host_calls = counts.host_calls,
+    lua_bytes = collectgarbage("count") * 1024,
+  }
 end
 
 --- Count yields and run time, and record spawn sites, from now on.

@@ -6,7 +6,8 @@ local kernel = require("kernel")
 local failure = require("failure")
 local waitlist = require("waitlist")
 
-local enter, park, pack, unpack, now = kernel.enter, kernel.park, kernel.pack, kernel.unpack, kernel.now
+local enter, park, pack, unpack, now =
+  kernel.enter, kernel.park, kernel.pack, kernel.unpack, kernel.now
 local TIMEOUT = kernel.TIMEOUT
 local type = type
 

@@ -105,7 +105,8 @@ function M.capture(raised, task)
   local failure = raised
   if getmetatable(raised) ~= Failure then
     -- The handler could not run (stack or memory exhausted): no traceback then.
-    failure = setmetatable({ value = raised, traceback = "stack traceback:\n\t(not available)" }, Failure)
+    failure =
+      setmetatable({ value = raised, traceback = "stack traceback:\n\t(not available)" }, Failure)
   end
   local origin = last_raised[task]
   if origin and rawequal(origin.value, failure.value) then

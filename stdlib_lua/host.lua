@@ -15,7 +15,7 @@ local newproxy = newproxy
 local M = {}
 
 -- How a call ended; bridge/host.py sends the same numbers.
-local OK, RAISED, MISUSED, ITERATOR = 0, 1, 2, 3
+local OK, RAISED, MISUSED = 0, 1, 2 -- anything else: an iterator
 
 local calls = {} -- id of a task -> task, while its host call is under way
 M.names = {} -- id of a host function -> name
@@ -154,7 +154,8 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Handles: opaque host objects
 
-local objects = setmetatable({}, { __mode = "k" }) -- handle -> lupa's userdata, which keeps the object alive
+-- handle -> lupa's userdata, which keeps the object alive
+local objects = setmetatable({}, { __mode = "k" })
 local handles = setmetatable({}, { __mode = "v" }) -- id(object) in Python -> handle
 
 --- The handle of a Python object: the same object has the same handle while the handle lives.
@@ -170,7 +171,10 @@ function M.handle(object, key, type_name)
         return "host object <" .. type_name .. ">"
       end,
       __index = function(_, field)
-        error("host object <" .. type_name .. "> is opaque: it has no field '" .. tostring(field) .. "'", 2)
+        error(
+          "host object <" .. type_name .. "> is opaque: it has no field '" .. tostring(field) .. "'",
+          2
+        )
       end,
       __newindex = function()
         error("host object <" .. type_name .. "> is opaque and cannot be changed", 2)

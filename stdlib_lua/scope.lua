@@ -195,7 +195,10 @@ local CHILDREN = {
   end,
   detail = function(task)
     local scope = task.on
-    return "the end of " .. scope.count .. (scope.count == 1 and " task" or " tasks") .. " of its scope"
+    return "the end of "
+      .. scope.count
+      .. (scope.count == 1 and " task" or " tasks")
+      .. " of its scope"
   end,
 }
 M.CHILDREN = CHILDREN
@@ -254,7 +257,6 @@ local function ended(task)
   end
 end
 
-
 -- ---------------------------------------------------------------------------------------------
 -- Running a scope
 
@@ -301,8 +303,11 @@ kernel.connect(ended, check, wind_up)
 local function leave(scope, task, ok, ...)
   if scope.closed or kernel.current() ~= task then
     scope:cancel("left out of order")
-    error("a scope must end in the task and in the order in which it began (was a coroutine with an "
-      .. "open scope resumed elsewhere?)", 0)
+    error(
+      "a scope must end in the task and in the order in which it began (was a coroutine with an "
+        .. "open scope resumed elsewhere?)",
+      0
+    )
   end
   wind_up(task, scope)
   local failed
@@ -373,6 +378,5 @@ function M.current()
   local task = kernel.current()
   return task and (task.inner or task.home)
 end
-
 
 return M

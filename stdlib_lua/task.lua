@@ -76,16 +76,29 @@ local function check_options(options, name)
   for key, value in pairs(options) do
     local expected = OPTIONS[key]
     if not expected then
-      bad_argument(1, name, "unknown option '" .. tostring(key)
-        .. "'; known are name, priority, timeout, background", 2)
+      bad_argument(
+        1,
+        name,
+        "unknown option '" .. tostring(key) .. "'; known are name, priority, timeout, background",
+        2
+      )
     elseif type(value) ~= expected then
-      bad_argument(1, name, "option '" .. key .. "' must be a " .. expected .. ", got " .. type(value), 2)
+      bad_argument(
+        1,
+        name,
+        "option '" .. key .. "' must be a " .. expected .. ", got " .. type(value),
+        2
+      )
     end
   end
   local priority = options.priority
   if priority and priority ~= "normal" and not kernel.classes[priority] then
-    bad_argument(1, name, "option 'priority' must be \"high\", \"normal\" or \"low\", got \""
-      .. priority .. '"', 2)
+    bad_argument(
+      1,
+      name,
+      'option \'priority\' must be "high", "normal" or "low", got "' .. priority .. '"',
+      2
+    )
   end
 end
 
@@ -200,8 +213,13 @@ local function check_cycle(task, target)
         if target == task then
           error(label(task) .. " cannot join itself", 3)
         end
-        error(label(task) .. " cannot join: it would wait for itself ("
-          .. table.concat(path, " waits for ") .. ")", 3)
+        error(
+          label(task)
+            .. " cannot join: it would wait for itself ("
+            .. table.concat(path, " waits for ")
+            .. ")",
+          3
+        )
       end
       ancestor = ancestor.home.owner
     end
@@ -219,8 +237,13 @@ local function outcome(task, joiner)
     return
   end
   if task.state == "cancelled" then
-    error(failure.new("cancelled", label(task) .. " was cancelled"
-      .. (task.reason and ": " .. task.reason or "")), 0)
+    error(
+      failure.new(
+        "cancelled",
+        label(task) .. " was cancelled" .. (task.reason and ": " .. task.reason or "")
+      ),
+      0
+    )
   end
   failure.remember(joiner, task.on)
   error(task.on.value, 0)

@@ -77,7 +77,7 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--engine", choices=tuple(ENGINES), default="lua54", help="which Lua (default: %(default)s)"
     )
-    parser.add_argument("--timeout", metavar="SECONDS", help="cancel the script after so long (exit code 124)")
+    parser.add_argument("--timeout", metavar="SECONDS", help="cancel the script then (exit code 124)")
     parser.add_argument(
         "--virtual-clock", action="store_true", help="time jumps whenever every task waits for it"
     )
@@ -139,7 +139,7 @@ def parse(argv: Sequence[str]) -> Options:
     script = None
     if found.code is None:
         if not positional:
-            raise Usage("no script: name a .lua file, a folder with main.lua, - for standard input, or use -e")
+            raise Usage("no script: name a .lua file, a folder with main.lua, or - for stdin; or use -e CODE")
         script, *positional = positional
     return Options(
         script=script,
