@@ -88,7 +88,7 @@ class LuaTask:
 
     @property
     def status(self) -> str:
-        """ "running" until it has ended, then "done" or "failed" (cancelled and timed out included)."""
+        """Tell "running" until it has ended, then "done" or "failed" (cancelled and timed out included)."""
         if self._outcome is None:
             return "running"
         return "done" if isinstance(self._outcome, outcome.Value) else "failed"

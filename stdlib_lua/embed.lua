@@ -57,7 +57,7 @@ function M.describe_failure(fail)
     fail.traceback,
     kind,
     origin and task_library.label(origin) or "",
-    origin and (origin.site or failure.definition(origin.fn)) or "",
+    origin and failure.site_of(origin) or "",
     failure.cause(value),
     parts
 end
@@ -80,7 +80,7 @@ local function spawn(fn, name, timeout, background, args)
     return finish(scope.run(options, fn, ...))
   end
   local task = scope.spawn(root, main, args, { name = name, background = background })
-  task.site = failure.definition(fn)
+  task.site = failure.site_of({ fn = fn })
   task.watched = true
   watched[task.id] = task
   return task.id
@@ -184,19 +184,9 @@ function M.rows()
 end
 
 function M.statistics()
-  local counts = kernel.counts
-  local ready, alive = kernel.load()
-  return {
-    tasks_alive = alive,
-    tasks_ready = ready,
-    tasks_spawned = counts.spawned,
-    tasks_ended = counts.ended,
-    switches = counts.switches,
-    parks = counts.parks,
-    portal_parks = counts.portal_parks,
-    host_calls = counts.host_calls,
-    lua_bytes = collectgarbage("count") * 1024,
-  }
+  local counters = kernel.counters()
+  counters.lua_bytes = collectgarbage("count") * 1024
+  return counters
 end
 
 --- Count yields and run time, and record spawn sites, from now on.

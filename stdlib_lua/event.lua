@@ -4,12 +4,13 @@
 
 local kernel = require("kernel")
 local failure = require("failure")
+local timers = require("timers")
 local waitlist = require("waitlist")
 
 local enter, park, pack, unpack, now =
   kernel.enter, kernel.park, kernel.pack, kernel.unpack, kernel.now
-local TIMEOUT = kernel.TIMEOUT
-local type = type
+local TIMEOUT, arm = kernel.TIMEOUT, timers.arm
+local type, select = type, select
 
 local M = {}
 
@@ -18,11 +19,21 @@ local events = {} -- name -> waitlist
 local EVENT = {
   reason = "event",
   abort = function(task)
-    task.on:remove(task)
+    local list = task.on
+    list:remove(task)
+    if list.count == 0 then
+      events[list.name] = nil -- names come and go, empty lists must not stay
+    end
     return true
   end,
   detail = function(task)
     return "event '" .. task.on.name .. "'"
+  end,
+  finish = function(values)
+    if values == TIMEOUT then
+      return nil, "timeout"
+    end
+    return unpack(values, 1, values.n)
   end,
 }
 
@@ -34,33 +45,31 @@ local function check_name(name, what)
   end
 end
 
---- Wait until somebody emits `name`. A checkpoint.
----@param name string
----@param timeout number|nil seconds; nil waits for ever
----@return any ... the emitted values, or nil, "timeout"
-function M.wait(name, timeout)
-  check_name(name, "wait")
-  local at
-  if timeout ~= nil then
-    failure.check_seconds(2, "wait", timeout)
-    at = now() + timeout
-  end
-  local task = enter()
+local function list_of(name)
   local list = events[name]
   if not list then
     list = waitlist.new()
     list.name = name
     events[name] = list
   end
-  list:add(task)
-  local values = park(task, EVENT, list, at)
-  if list.count == 0 and events[name] == list then
-    events[name] = nil -- names come and go; an empty list would stay for ever
+  return list
+end
+
+--- Wait until somebody emits `name`. A checkpoint.
+---@param name string
+---@param timeout number|nil seconds; nil waits for ever
+---@return any ... the emitted values, or nil, "timeout"
+function M.wait(name, timeout)
+  check_name(name, "wait")
+  if timeout ~= nil then
+    failure.check_seconds(2, "wait", timeout)
   end
-  if values == TIMEOUT then
-    return nil, "timeout"
+  local task = enter()
+  if timeout then
+    arm(task, now() + timeout)
   end
-  return unpack(values, 1, values.n)
+  list_of(name):add(task)
+  return park(task, EVENT, events[name])
 end
 
 --- Wake every task that waits for `name` now. Not a checkpoint.
@@ -70,9 +79,10 @@ end
 function M.emit(name, ...)
   check_name(name, "emit")
   local list = events[name]
-  if not list or list.count == 0 then
+  if not list then
     return 0
   end
+  events[name] = nil
   return list:wake_all(select("#", ...) > 0 and pack(...) or NOTHING)
 end
 

@@ -5,7 +5,7 @@
 local getmetatable, setmetatable, pcall, rawequal = getmetatable, setmetatable, pcall, rawequal
 local tostring, type, pairs, error = tostring, type, pairs, error
 local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
-local concat = table.concat
+local concat, running = table.concat, coroutine.running
 
 local M = {}
 
@@ -87,6 +87,29 @@ function M.remember(task, failure)
   last_raised[task] = failure
 end
 
+-- "function <file:line>": where a function was defined.
+local function definition(info)
+  if info.what == "main" then
+    return info.short_src
+  end
+  return "function <" .. info.short_src .. ":" .. info.linedefined .. ">"
+end
+
+-- The outermost frame that is the script's: the function the task runs.
+local function outermost(thread)
+  local found
+  local level = 0
+  local info = getinfo(thread, level, "S")
+  while info do
+    if info.what ~= "C" and not is_ours(info.short_src) then
+      found = info
+    end
+    level = level + 1
+    info = getinfo(thread, level, "S")
+  end
+  return found and definition(found)
+end
+
 --- Message handler of every task and scope body: wraps what was raised where its stack still stands.
 function M.handler(value)
   if rawequal(value, CANCEL) then
@@ -95,7 +118,8 @@ function M.handler(value)
   if getmetatable(value) == Failure then
     return value
   end
-  return setmetatable({ value = value, traceback = M.clean_traceback(nil, 2) }, Failure)
+  local where = outermost(running())
+  return setmetatable({ value = value, traceback = M.clean_traceback(nil, 2), site = where }, Failure)
 end
 
 --- Turn what an xpcall with `handler` returned into a Failure that knows its task.
@@ -112,7 +136,10 @@ function M.capture(raised, task)
   if origin and rawequal(origin.value, failure.value) then
     return origin
   end
-  failure.task = failure.task or task
+  if not failure.task then
+    failure.task = task
+    task.site = task.site or failure.site
+  end
   return failure
 end
 
@@ -243,16 +270,13 @@ function M.line_of_task(task)
   return M.line_of(thread)
 end
 
---- "function <file:line>": where a function was defined.
-function M.definition(fn)
-  local info = getinfo(fn, "S")
-  if info.what == "C" then
-    return "a C function"
+--- Where a task was spawned, when that was recorded; else the function it runs.
+function M.site_of(task)
+  if not task.site and task.fn then
+    local info = getinfo(task.fn, "S")
+    return info.what == "C" and "a C function" or definition(info)
   end
-  if info.what == "main" then
-    return info.short_src
-  end
-  return "function <" .. info.short_src .. ":" .. info.linedefined .. ">"
+  return task.site or not task.state and outermost(task.co) or "unknown"
 end
 
 --- Raise "bad argument #n to 'name' (what)" at the caller of the library function.

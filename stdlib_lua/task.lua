@@ -5,10 +5,11 @@
 local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
+local timers = require("timers")
 local waitlist = require("waitlist")
 
 local enter, park, now = kernel.enter, kernel.park, kernel.now
-local pack, unpack = kernel.pack, kernel.unpack
+local pack, unpack, arm = kernel.pack, kernel.unpack, timers.arm
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
 local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
@@ -164,29 +165,37 @@ local SLEEP = {
   abort = function()
     return true -- the timer goes with the wait
   end,
-  detail = function(task)
-    return "the clock to reach " .. string.format("%.3f", task.on)
+  expire = function(task)
+    return now() - task.on
+  end,
+  detail = function()
+    return "its time to wake"
   end,
 }
+
+local function yielded(began)
+  kernel.yield()
+  return now() - began
+end
 
 --- Sleep; 0 yields. A checkpoint.
 ---@param seconds number not negative
 ---@return number slept seconds really slept
 function M.sleep(seconds)
-  if type(seconds) ~= "number" or not (seconds >= 0) then
+  if type(seconds) ~= "number" or not (seconds > 0) then
     check_seconds(1, "sleep", seconds)
+    return yielded(now())
   end
+  local task = enter()
   local began = now()
-  if seconds == 0 then
-    kernel.yield()
-  else
-    park(enter(), SLEEP, began + seconds, began + seconds)
-  end
-  return now() - began
+  arm(task, began + seconds)
+  return park(task, SLEEP, began)
 end
 
 --- Let other tasks run; a cooperative yield and a checkpoint.
 M.yield = kernel.yield
+
+local outcome
 
 local JOIN = {
   reason = "resource",
@@ -197,8 +206,13 @@ local JOIN = {
   detail = function(task)
     return "the end of " .. label(task.on)
   end,
+  finish = function(task)
+    return outcome(task)
+  end,
 }
-M.JOIN = JOIN
+
+-- A join that does not care how the task ends.
+local END = { reason = JOIN.reason, abort = JOIN.abort, detail = JOIN.detail }
 
 -- Would waiting for `target` never end, because it waits (through whom ever) for `task`?
 local function check_cycle(task, target)
@@ -228,7 +242,7 @@ local function check_cycle(task, target)
 end
 
 -- The outcome of an ended task: its values, or its error raised again.
-local function outcome(task, joiner)
+function outcome(task)
   if task.state == "done" then
     local values = task.on
     if values then
@@ -245,18 +259,18 @@ local function outcome(task, joiner)
       0
     )
   end
-  failure.remember(joiner, task.on)
+  failure.remember(kernel.current(), task.on)
   error(task.on.value, 0)
 end
 
-local function wait_end(joiner, task)
+local function join(joiner, task, kind)
   local joiners = task.joiners
   if not joiners then
     joiners = waitlist.new()
     task.joiners = joiners
   end
   joiners:add(joiner)
-  park(joiner, JOIN, task)
+  return park(joiner, kind, task)
 end
 
 --- Wait for the task's end. A checkpoint.
@@ -268,11 +282,10 @@ function Task:join()
   local joiner = enter()
   if self.state then
     kernel.yield()
-    return outcome(self, joiner)
+    return outcome(self)
   end
   check_cycle(joiner, self)
-  wait_end(joiner, self)
-  return outcome(self, joiner)
+  return join(joiner, self, JOIN)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -317,7 +330,7 @@ function Task:info()
     reason = wait and wait.reason or nil,
     detail = wait and wait.detail(self) or nil,
     where = not self.state and failure.line_of_task(self) or nil,
-    site = self.site or failure.definition(self.fn),
+    site = failure.site_of(self),
     background = self.background or false,
     yields = self.yields,
     run_time = self.run_time,
@@ -417,7 +430,7 @@ function M.race(list)
   for i = 1, n do
     local item = list[i]
     if is_task(item) and item:cancel("lost the race") then
-      wait_end(enter(), item)
+      join(enter(), item, END)
     end
   end
   if not winner then

@@ -20,7 +20,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_wheel_in_empty_environment_runs_a_script(tmp_path: Path) -> None:
     # A copy without untracked files: what git does not know must not be needed.
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
