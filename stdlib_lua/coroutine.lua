@@ -2,7 +2,8 @@
 --
 -- Belongs here: letting a kernel request made inside a script's own coroutines travel outward to the
 -- kernel and the answer back in, and letting a cancellation pass every protected call.
--- `coroutine.create`, `yield`, `running` and `isyieldable` stay Lua's own.
+-- `coroutine.create`, `yield`, `running` and `isyieldable` stay Lua's own. What a script can tell apart
+-- from Lua's own functions is listed in docs/conformance.md.
 
 local kernel = require("kernel")
 local scope = require("scope")
@@ -10,8 +11,8 @@ local failure = require("failure")
 
 local resume, create, co_status, co_close =
   coroutine.resume, coroutine.create, coroutine.status, coroutine.close
-local pcall, xpcall, error, type = pcall, xpcall, error, type
-local rawequal, setmetatable = rawequal, setmetatable
+local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
+local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owner_of = kernel.relay, kernel.is_tag, kernel.owner_of
 local raises, must_go_on = scope.raises, scope.must_go_on
 local CANCEL = failure.CANCEL
@@ -21,65 +22,109 @@ local M = {}
 -- Coroutines that wait inside some task: suspended for Lua, but nobody else may resume them.
 local waiting = setmetatable({}, { __mode = "k" })
 
-local NOT_SUSPENDED = "cannot resume non-suspended coroutine"
-
--- ---------------------------------------------------------------------------------------------
--- resume, wrap
-
-local function resumed(co, before, ok, first, ...)
-  if ok then
-    if is_tag[first] then
-      waiting[co] = true
-      relay(first)
-      waiting[co] = nil
-      return resumed(co, before, resume(co))
-    end
-    return true, first, ...
-  end
-  if must_go_on(first, before) then
-    error(CANCEL, 0)
-  end
-  return false, first
-end
-
 local function is_taken(co)
   return waiting[co] or owner_of(co)
 end
 
---- As Lua's, but a wait inside `co` parks the whole task.
-function M.resume(co, ...)
-  if type(co) == "thread" and is_taken(co) then
-    return false, NOT_SUSPENDED
-  end
-  return resumed(co, raises(), resume(co, ...))
+local NOT_SUSPENDED = "cannot resume non-suspended coroutine"
+
+-- LuaJIT calls a function "?" when the call does not name it; the others look it up in package.loaded.
+local names_unnamed = not jit
+local closes_running = _VERSION == "Lua 5.5" -- coroutine.close() ends the running coroutine
+
+-- Raise what Lua's own function says about these arguments, at the line that called ours.
+local function misused(name, native, ...)
+  local _, message = pcall(native, ...) -- called so, it knows neither its name nor a line
+  local called = getinfo(2, "n").name or names_unnamed and name or "?"
+  message = message:gsub("'%?'", function()
+    return "'" .. called .. "'"
+  end, 1)
+  error(message, 3)
 end
 
--- An error that leaves a wrapped coroutine gets the position of the call, as in Lua's auxwrap.
-local function unwrapped(co, ok, ...)
-  if ok then
-    return ...
+-- ---------------------------------------------------------------------------------------------
+-- resume
+
+-- A cancellation passes through: the <close> variables of the coroutine run, as they do in any function.
+local function pass_cancellation(co)
+  if co_close and co_status(co) == "dead" then
+    co_close(co)
   end
-  local err = (...)
+  error(CANCEL, 0)
+end
+
+local function resumed(co, before, ok, ...)
+  if ok then
+    if is_tag[...] then
+      waiting[co] = true
+      relay((...))
+      waiting[co] = nil
+      return resumed(co, before, resume(co))
+    end
+    return true, ...
+  end
+  if must_go_on((...), before) then
+    pass_cancellation(co)
+  end
+  return false, ...
+end
+
+--- As Lua's, but a wait inside the coroutine parks the whole task.
+function M.resume(...)
+  local co = ...
+  if type(co) ~= "thread" then
+    misused("coroutine.resume", resume, ...)
+  end
+  if is_taken(co) then
+    return false, NOT_SUSPENDED
+  end
+  return resumed(co, raises(), resume(...))
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- wrap
+
+-- As Lua's auxwrap: the <close> variables run, and a string gets the position of the call.
+local function fail_wrapped(co, before, err)
+  if must_go_on(err, before) then
+    pass_cancellation(co)
+  end
   if co_close and co_status(co) == "dead" then
     local closed, close_err = co_close(co)
     if not closed then
       err = close_err
+      if must_go_on(err, before) then
+        error(CANCEL, 0)
+      end
     end
   end
-  if type(err) == "string" then
-    error(err, 2)
+  error(err, type(err) == "string" and 3 or 0)
+end
+
+local function wrapped(co, before, ok, ...)
+  if ok then
+    if is_tag[...] then
+      waiting[co] = true
+      relay((...))
+      waiting[co] = nil
+      return wrapped(co, before, resume(co))
+    end
+    return ...
   end
-  error(err, 0)
+  fail_wrapped(co, before, ...)
 end
 
 --- As Lua's, but a wait inside the coroutine parks the whole task.
-function M.wrap(fn)
-  local co = create(fn)
+function M.wrap(...)
+  if type((...)) ~= "function" then
+    misused("coroutine.wrap", create, ...)
+  end
+  local co = create(...)
   return function(...)
     if is_taken(co) then
       error(NOT_SUSPENDED, 2)
     end
-    return unwrapped(co, resumed(co, raises(), resume(co, ...)))
+    return wrapped(co, raises(), resume(co, ...))
   end
 end
 
@@ -87,7 +132,11 @@ end
 -- status, close
 
 --- As Lua's; a coroutine that waits inside a task, and a task's own, is "normal": alive, not resumable.
-function M.status(co)
+function M.status(...)
+  local co = ...
+  if type(co) ~= "thread" then
+    misused("coroutine.status", co_status, ...)
+  end
   local state = co_status(co)
   if state == "suspended" and is_taken(co) then
     return "normal"
@@ -95,22 +144,32 @@ function M.status(co)
   return state
 end
 
-if co_close then
-  --- As Lua's; refuses a coroutine that a task is using.
-  function M.close(co, ...)
-    if type(co) == "thread" and is_taken(co) and co_status(co) == "suspended" then
-      error("cannot close a normal coroutine", 2)
-    end
-    local before = raises()
-    local ok, err = co_close(co, ...)
-    if not ok and must_go_on(err, before) then
-      error(CANCEL, 0)
-    end
-    if ok then
-      return true
-    end
-    return false, err
+local function closed(before, ok, ...)
+  if not ok and must_go_on((...), before) then
+    error(CANCEL, 0)
   end
+  return ok, ...
+end
+
+--- As Lua's; refuses a coroutine that a task is using.
+function M.close(...)
+  local co = ...
+  if closes_running and select("#", ...) == 0 then
+    co = coroutine.running()
+  elseif type(co) ~= "thread" then
+    misused("coroutine.close", co_close, ...)
+  end
+  local state = co_status(co)
+  if state == "suspended" and is_taken(co) then
+    error("cannot close a normal coroutine", 2)
+  elseif state == "running" and closes_running then
+    if owner_of(co) then
+      error("cannot close main thread", 2)
+    end
+  elseif state == "running" or state == "normal" then
+    misused("coroutine.close", co_close, co)
+  end
+  return closed(raises(), co_close(co))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -124,14 +183,18 @@ local function passed(before, ok, ...)
 end
 
 --- As Lua's; a cancellation is not an error to catch and goes on.
-M.pcall = function(...)
+function M.pcall(...)
+  if (...) == nil and select("#", ...) == 0 then
+    misused("pcall", pcall)
+  end
   return passed(raises(), pcall(...))
 end
 
 --- As Lua's; the handler is not called for a cancellation.
-M.xpcall = function(fn, handler, ...)
+function M.xpcall(...)
+  local fn, handler = ...
   if type(handler) ~= "function" then
-    return passed(raises(), xpcall(fn, handler, ...))
+    misused("xpcall", xpcall, ...)
   end
   local function guarded(err)
     if rawequal(err, CANCEL) and must_go_on(err, raises()) then
@@ -139,7 +202,7 @@ M.xpcall = function(fn, handler, ...)
     end
     return handler(err)
   end
-  return passed(raises(), xpcall(fn, guarded, ...))
+  return passed(raises(), xpcall(fn, guarded, select(3, ...)))
 end
 
 --- Give a script's environment these functions instead of Lua's own.
