@@ -157,6 +157,7 @@ class Shell:
         return subprocess.Popen(
             [sys.executable, "-u", "-m", "scheduler", *words],
             cwd=self.folder,
+            bufsize=0,  # or `communicate` would miss what `readline` has buffered
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
