@@ -51,11 +51,12 @@ class _Job:
     # The Lua task that waits, None for work nobody waits for (closing a dropped iterator).
     task_id: int | None
     function: str
-    start: Callable[[], Awaitable[Any]]
+    work: Awaitable[Any]
+    # Set: the work is a step of this iterator, or its closing.
+    stream: _Stream | None = None
+    closing: bool = False
     worker: _Worker | None = None
     cancelled: bool = False
-    # Turns the awaited value into a reply.
-    finish: Callable[[Any], Reply] | None = None
 
 
 @attrs.define(eq=False)
@@ -149,8 +150,8 @@ class HostFunctions:
             return MISUSED, str(error).encode()
         try:
             value = function.call(*arguments)
-            if inspect.iscoroutine(value):
-                return self._start(_Job(task_id, function.name, lambda: value))
+            if type(value) is types.CoroutineType:
+                return self._start(_Job(task_id, function.name, value))
             return self._reply(function.name, value)
         except Exception as error:
             return _raised(error)
@@ -200,9 +201,7 @@ class HostFunctions:
             return (OK,)
         source = stream.source
         if isinstance(source, AsyncIterator) or hasattr(source, "__anext__"):
-            job = _Job(task_id, stream.name, source.__anext__)
-            job.finish = lambda value: self._item(stream, value)
-            return self._start(job, stream)
+            return self._start(_Job(task_id, stream.name, source.__anext__(), stream))
         try:
             return self._item(stream, next(source))
         except StopIteration:
@@ -227,8 +226,7 @@ class HostFunctions:
         if hasattr(source, "aclose"):
             if stream.worker is None:
                 return (OK,)  # never started: nothing to clean up
-            job = _Job(task_id, stream.name, source.aclose)
-            return self._start(job, stream)
+            return self._start(_Job(task_id, stream.name, source.aclose(), stream, closing=True))
         if hasattr(source, "close"):
             try:
                 source.close()
@@ -238,23 +236,22 @@ class HostFunctions:
 
     # -- asynchronous work ---------------------------------------------------------------------
 
-    def _start(self, job: _Job, stream: _Stream | None = None) -> Reply:
-        assert self._nursery is not None
+    def _start(self, job: _Job) -> Reply:
         if job.task_id is not None:
             self._jobs[job.task_id] = job
-        worker: _Worker | None
-        if stream is not None:
-            worker = stream.worker
-            if worker is None or worker.ended:
-                worker = stream.worker = _Worker(self, stream)
-                self._nursery.start_soon(worker.run, job, name=f"lua iterator {job.function}")
-            else:
-                worker.begin(job)
-        elif self._idle:
-            self._idle.pop().begin(job)
+        stream = job.stream
+        if stream is None:
+            if self._idle:
+                self._idle.pop().begin(job)
+                return _PARKED
+            worker = _Worker(self, keep=True)
+        elif stream.worker is not None and not stream.worker.ended:
+            stream.worker.begin(job)
+            return _PARKED
         else:
-            worker = _Worker(self, None)
-            self._nursery.start_soon(worker.run, job, name=f"lua host call {job.function}")
+            worker = stream.worker = _Worker(self, keep=False)
+        assert self._nursery is not None
+        self._nursery.start_soon(worker.run, job, name=f"lua host call {job.function}")
         return _PARKED
 
     def _complete(self, job: _Job, reply: Reply | None) -> None:
@@ -270,22 +267,25 @@ class HostFunctions:
         self._idle.append(worker)
         return True
 
-    async def _perform(self, job: _Job) -> Reply:
-        try:
-            value = await job.start()
-            return job.finish(value) if job.finish else self._reply(job.function, value)
-        except StopAsyncIteration:
+    def _forget(self, worker: _Worker) -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+
+    def _finish(self, job: _Job, value: Any) -> Reply:
+        if job.closing:
             return (OK,)
-        except Exception as error:
-            return _raised(error)
+        if job.stream is not None:
+            return self._item(job.stream, value)
+        return self._reply(job.function, value)
 
 
 class _Worker:
     """A trio task that runs asynchronous calls, one after the other."""
 
-    def __init__(self, owner: HostFunctions, stream: _Stream | None) -> None:
+    def __init__(self, owner: HostFunctions, *, keep: bool) -> None:
         self._owner = owner
-        self._stream = stream
+        # Whether other calls may use it: an iterator's worker belongs to the iterator.
+        self._keep = keep
         self._task: trio.lowlevel.Task | None = None
         self.scope = trio.CancelScope()
         self.ended = False
@@ -306,12 +306,15 @@ class _Worker:
                     job.worker = self
                     if job.cancelled:
                         self.scope.cancel()
-                    reply = await owner._perform(job)
+                    try:
+                        reply = owner._finish(job, await job.work)
+                    except StopAsyncIteration:
+                        reply = (OK,)
+                    except Exception as error:
+                        reply = _raised(error)
                     done, job = job, None
                     owner._complete(done, reply)
-                    if self.scope.cancel_called:
-                        break
-                    if self._stream is None and not owner._retire(self):
+                    if self.scope.cancel_called or (self._keep and not owner._retire(self)):
                         break
                     job = await trio.lowlevel.wait_task_rescheduled(self._abort)
         except Exception as error:
@@ -321,19 +324,18 @@ class _Worker:
             owner._complete(job, _raised(error))
             job = None
         except BaseException as error:
-            if job is not None and not isinstance(error, trio.Cancelled):
-                owner._complete(job, _raised(error))
-                owner._on_fatal(error)
-                return
-            raise
+            if job is None or isinstance(error, trio.Cancelled):
+                raise
+            owner._complete(job, _raised(error))
+            job = None
+            owner._on_fatal(error)
         finally:
             self.ended = True
             if job is not None:
                 owner._complete(job, None)
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
-        if self in self._owner._idle:
-            self._owner._idle.remove(self)
+        self._owner._forget(self)
         return trio.lowlevel.Abort.SUCCEEDED
 
 
@@ -427,6 +429,8 @@ class _Signature:
         """
         parameters = self.parameters
         count = len(arguments)
+        if count == 0 == self.required:
+            return []
         if count > len(parameters) and not self.variadic:
             while count > len(parameters) and arguments[count - 1] is None:
                 count -= 1

@@ -74,7 +74,9 @@ class VM:
         self._capi: CApi | None = None
         # Address of the C function behind debug.sethook.
         self._hook = 0
-        self._threads: list[Any] = []
+        # Address to thread of every kernel loop.
+        self._threads: dict[int, Any] = {}
+        self._sethook = self._lua.eval(b"debug.sethook")
 
         door = self._lua.table()
         door[b"now"] = now
@@ -131,15 +133,19 @@ class VM:
             lupa's thread object and the address of its lua_State, 0 without the C API.
         """
         thread = self.embed[b"loop"].coroutine(number)
-        self._threads.append(thread)
         if self._capi is None:
             return thread, 0
         address = self._address(thread)
+        self._threads[address] = thread
+        self._record_hook(address)
+        return thread, address
+
+    def _record_hook(self, address: int) -> None:
         # debug.sethook records the Lua function; the C hook it installs is what `arm` needs.
-        self._lua.eval(b"debug.sethook")(thread, self.embed[b"end_slice"], b"", 1)
+        assert self._capi is not None
+        self._sethook(self._threads[address], self.embed[b"end_slice"], b"", 1)
         self._hook = self._capi.hook_of(address) or 0
         self._capi.disarm(address)
-        return thread, address
 
     @property
     def can_end_slices(self) -> bool:
@@ -155,6 +161,8 @@ class VM:
         """Undo `end_slice`."""
         if self._capi is not None:
             self._capi.disarm(address)
+            if self.engine == "luajit":
+                self._record_hook(address)  # end_slice has removed it
 
     def close(self) -> None:
         """Cut every way from Lua to Python; the state itself goes with its last reference."""

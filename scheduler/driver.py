@@ -80,7 +80,8 @@ class Driver:
         self._woken = False
         self._leaving = False
         self.closed = False
-        self._armed_address = 0
+        # Addresses of the loops that the watchdog has armed in this slice.
+        self._armed: list[int] = []
         self._slices = 0
 
     # -- the loop ------------------------------------------------------------------------------
@@ -133,16 +134,15 @@ class Driver:
         self._watchdog.slice_begins()
         tag, detail = self.loops.run_slice()
         self._watchdog.slice_ends()
-        if self._armed_address:
-            self.vm.slice_ended(self._armed_address)
-            self._armed_address = 0
+        while self._armed:
+            self.vm.slice_ended(self._armed.pop())
         return tag, detail
 
     def end_slice(self) -> None:
         """Let the slice end after its step. Called by the watchdog's thread."""
         loop = self.loops.active
-        if loop is not None and loop.address:
-            self._armed_address = loop.address
+        if loop is not None and loop.address and loop.address not in self._armed:
+            self._armed.append(loop.address)
             self.vm.end_slice(loop.address)
 
     async def _park(self, deadline: float) -> None:

@@ -190,11 +190,18 @@ function M.pcall(...)
   return passed(raises(), pcall(...))
 end
 
+-- Handlers that look at the stack they are called on: a function of ours there would show. They may see
+-- a cancellation; it passes unchanged.
+local looks_at_stack = { [debug.traceback] = true, [error] = true }
+
 --- As Lua's; the handler is not called for a cancellation.
 function M.xpcall(...)
   local fn, handler = ...
   if type(handler) ~= "function" then
     misused("xpcall", xpcall, ...)
+  end
+  if looks_at_stack[handler] then
+    return passed(raises(), xpcall(...))
   end
   local function guarded(err)
     if rawequal(err, CANCEL) and must_go_on(err, raises()) then

@@ -9,7 +9,7 @@ local waitlist = require("waitlist")
 
 local enter, park, pack, unpack, now =
   kernel.enter, kernel.park, kernel.pack, kernel.unpack, kernel.now
-local TIMEOUT, arm = kernel.TIMEOUT, timers.arm
+local TIMEOUT, arm, check_seconds = kernel.TIMEOUT, timers.arm, failure.check_seconds
 local type, select = type, select
 
 local M = {}
@@ -20,9 +20,8 @@ local EVENT = {
   reason = "event",
   abort = function(task)
     local list = task.on
-    list:remove(task)
-    if list.count == 0 then
-      events[list.name] = nil -- names come and go, empty lists must not stay
+    if list:remove(task) then
+      events[list.name] = nil
     end
     return true
   end,
@@ -40,18 +39,18 @@ local EVENT = {
 local NOTHING = { n = 0 }
 
 local function check_name(name, what)
-  if type(name) ~= "string" then
-    failure.bad_argument(1, what, "event name (a string) expected, got " .. type(name), 2)
-  end
+  failure.bad_argument(1, what, "event name (a string) expected, got " .. type(name), 2)
 end
 
-local function list_of(name)
-  local list = events[name]
-  if not list then
-    list = waitlist.new()
-    list.name = name
-    events[name] = list
-  end
+-- Names come and go, so an event that nobody waits for has no list; the last one freed is used again, for
+-- its array has grown already.
+local spare = waitlist.new()
+
+local function new_list(name)
+  local list = spare or waitlist.new()
+  spare = nil
+  list.name = name
+  events[name] = list
   return list
 end
 
@@ -60,16 +59,19 @@ end
 ---@param timeout number|nil seconds; nil waits for ever
 ---@return any ... the emitted values, or nil, "timeout"
 function M.wait(name, timeout)
-  check_name(name, "wait")
+  if type(name) ~= "string" then
+    check_name(name, "wait")
+  end
   if timeout ~= nil then
-    failure.check_seconds(2, "wait", timeout)
+    check_seconds(2, "wait", timeout)
   end
   local task = enter()
   if timeout then
     arm(task, now() + timeout)
   end
-  list_of(name):add(task)
-  return park(task, EVENT, events[name])
+  local list = events[name] or new_list(name)
+  list:add(task)
+  return park(task, EVENT, list)
 end
 
 --- Wake every task that waits for `name` now. Not a checkpoint.
@@ -77,12 +79,15 @@ end
 ---@param ... any given to every waiter
 ---@return integer woken how many tasks
 function M.emit(name, ...)
-  check_name(name, "emit")
+  if type(name) ~= "string" then
+    check_name(name, "emit")
+  end
   local list = events[name]
   if not list then
     return 0
   end
   events[name] = nil
+  spare = list
   return list:wake_all(select("#", ...) > 0 and pack(...) or NOTHING)
 end
 

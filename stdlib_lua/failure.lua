@@ -19,9 +19,7 @@ M.CANCEL = setmetatable({}, {
 })
 local CANCEL = M.CANCEL
 
--- A failure in transit: `value` is what was raised, unchanged.
-local Failure = {}
-M.Failure = Failure
+-- A failure in transit is a table {value=, traceback=, site=, task=}: `value` is what was raised, unchanged.
 
 -- Our own files are loaded under names that begin so; a reader of a traceback never needs their frames.
 local OURS = "[scheduler]/"
@@ -54,7 +52,7 @@ function M.clean_traceback(thread, level)
       kept[#kept + 1] = line
     end
   end
-  while #kept > 1 and kept[#kept]:find("^\t%[C%]:") do
+  while #kept > 1 and (kept[#kept]:find("^\t%[C%]:") or kept[#kept] == "\t(...tail calls...)") do
     kept[#kept] = nil
   end
   return concat(kept, "\n")
@@ -110,37 +108,41 @@ local function outermost(thread)
   return found and definition(found)
 end
 
---- Message handler of every task and scope body: wraps what was raised where its stack still stands.
+-- coroutine -> what the handler saw last on it: {value, traceback, site}.
+local notes = setmetatable({}, { __mode = "k" })
+
+--- Message handler of every task and scope body: notes where the error was raised, while the stack stands.
+-- The value itself stays as it is: `<close>` methods and `load` get to see what a handler returns.
 function M.handler(value)
-  if rawequal(value, CANCEL) then
-    return value
+  if not rawequal(value, CANCEL) then
+    local thread = running()
+    notes[thread] = {
+      value = value,
+      traceback = M.clean_traceback(nil, 2),
+      site = outermost(thread),
+    }
   end
-  if getmetatable(value) == Failure then
-    return value
-  end
-  local where = outermost(running())
-  return setmetatable({ value = value, traceback = M.clean_traceback(nil, 2), site = where }, Failure)
+  return value
 end
 
---- Turn what an xpcall with `handler` returned into a Failure that knows its task.
+--- Make a Failure of what an xpcall with `handler` returned, on the coroutine that called it.
 ---@param raised any
 ---@param task table whose body or scope it left
 function M.capture(raised, task)
-  local failure = raised
-  if getmetatable(raised) ~= Failure then
-    -- The handler could not run (stack or memory exhausted): no traceback then.
-    failure =
-      setmetatable({ value = raised, traceback = "stack traceback:\n\t(not available)" }, Failure)
-  end
+  local thread = running()
+  local note = notes[thread]
+  notes[thread] = nil
   local origin = last_raised[task]
-  if origin and rawequal(origin.value, failure.value) then
+  if origin and rawequal(origin.value, raised) then
     return origin
   end
-  if not failure.task then
-    failure.task = task
-    task.site = task.site or failure.site
+  if not note or not rawequal(note.value, raised) then
+    -- The handler could not run: the stack or memory was exhausted.
+    note = { value = raised, traceback = "stack traceback:\n\t(not available)" }
   end
-  return failure
+  note.task = task
+  task.site = task.site or note.site
+  return note
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -169,12 +171,12 @@ function M.combine(failures)
   end
   local group = setmetatable({ kind = "failures", errors = errors }, Group)
   group.message = tostring(group)
-  return setmetatable({
+  return {
     value = group,
     traceback = concat(traces, "\n"),
     task = failures[1].task,
     parts = failures,
-  }, Failure)
+  }
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -125,7 +125,13 @@ local function reschedule(task, result)
   if instrument then
     instrument("scheduled", task)
   end
-  push(task)
+  if task.class then
+    push(task)
+  else
+    local n = ntail + 1
+    ntail = n
+    nxt[n] = task.co
+  end
 end
 M.reschedule = reschedule
 
@@ -146,13 +152,12 @@ local function conclude(task, ok, ...)
   if instrument then
     instrument("exited", task)
   end
-  return DONE
 end
 
 -- Bodies keep their frames small: a parked task whose stack outgrows Lua's first 40 slots costs 640
 -- bytes more.
-local function cancelled_before_start()
-  return cancels > 0 and not xpcall(check_cancelled, on_error, tasks[current])
+local function cancelled_before_start(task)
+  return not xpcall(check_cancelled, on_error, task)
 end
 
 local function start(task)
@@ -161,25 +166,54 @@ local function start(task)
   return fn
 end
 
-local function body()
-  if cancelled_before_start() then
-    return conclude(tasks[current], false, CANCEL)
-  end
-  return conclude(tasks[current], xpcall(start(tasks[current]), on_error))
-end
-
 local function take_arguments(task)
   local args = task.on
   task.on = nil
   return unpack(args, 1, args.n)
 end
 
-local function body_with_arguments()
-  if cancelled_before_start() then
-    return conclude(tasks[current], false, CANCEL)
+-- What a coroutine of the pool does, one task after the other.
+local function body()
+  while true do
+    local task = tasks[current]
+    if cancels > 0 and cancelled_before_start(task) then
+      conclude(task, false, CANCEL)
+    elseif task.on then
+      conclude(task, xpcall(start(task), on_error, take_arguments(task)))
+    else
+      conclude(task, xpcall(start(task), on_error))
+    end
+    yield(DONE)
   end
-  local task = tasks[current]
-  return conclude(task, xpcall(start(task), on_error, take_arguments(task)))
+end
+
+-- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
+-- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
+local pool, pool_size = {}, 0
+local POOL_MAX = 1000 -- about 1 MB
+local exposed = setmetatable({}, { __mode = "k" })
+
+--- A script has seen this coroutine.
+function M.expose(co)
+  exposed[co] = true
+end
+
+local function retire(co)
+  tasks[co] = nil
+  if pool_size < POOL_MAX and not exposed[co] then
+    pool_size = pool_size + 1
+    pool[pool_size] = co
+  end
+end
+
+local function new_coroutine()
+  if pool_size == 0 then
+    return create(body)
+  end
+  local co = pool[pool_size]
+  pool[pool_size] = nil
+  pool_size = pool_size - 1
+  return co
 end
 
 --- Create a task in `scope`; it starts in the next round.
@@ -189,7 +223,7 @@ end
 ---@param args table|nil packed arguments
 ---@return table task
 function M.spawn(scope, fn, class, args)
-  local co = create(args and body_with_arguments or body)
+  local co = new_coroutine()
   local id = spawned + 1
   local task = setmetatable({
     co = co,
@@ -452,6 +486,12 @@ local function after_call(me, task, verdict, ...)
   end
   task.wait = nil
   task.on = pack(verdict, ...)
+  if overdue then
+    -- trio gets its checkpoint; no other task runs, a synchronous call is no switch.
+    overdue = false
+    yield("slice", nil)
+    loop_id = me
+  end
   return run_now(me, task)
 end
 
@@ -465,7 +505,7 @@ function settle(me, co, ok, tag)
   if tag == PARK then
     return nil
   elseif tag == DONE then
-    tasks[co] = nil
+    retire(co)
     return nil
   elseif tag == CALL then
     return perform(me, tasks[co])
@@ -635,6 +675,8 @@ local function run(me)
           local n = ntail + 1
           ntail = n
           nxt[n] = co
+        elseif tag == DONE then
+          retire(co)
         elseif tag ~= PARK then
           settle(me, co, ok, tag)
           break
@@ -645,6 +687,10 @@ local function run(me)
       end
     end
   end
+end
+
+if jit then
+  jit.off(run) -- compiled, the loop would not see the watchdog's hook
 end
 
 --- Body of a kernel loop's own coroutine; the driver resumes it slice by slice.
@@ -658,6 +704,10 @@ end
 --- The watchdog's hook: end the slice after this step.
 function M.end_slice()
   overdue, special = true, true
+  if jit then
+    -- Hooks are global there: left on, every instruction of the step would pay. The driver sets it anew.
+    debug.sethook()
+  end
 end
 
 -- ---------------------------------------------------------------------------------------------

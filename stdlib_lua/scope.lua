@@ -11,7 +11,7 @@ local timers = require("timers")
 
 local xpcall, error, setmetatable = xpcall, error, setmetatable
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
-local reschedule, park = kernel.reschedule, kernel.park
+local reschedule, park, cancelling = kernel.reschedule, kernel.park, kernel.cancelling
 
 local Scope = {}
 Scope.__index = Scope
@@ -217,48 +217,49 @@ local function unlink(scope, task)
   end
   task.prev, task.next = nil, nil
   scope.count = scope.count - 1
-  if not task.background then
-    scope.waited = scope.waited - 1
-  end
 end
 
--- Who may take a failure off the scope's hands: returns true when somebody did.
-local function hand_over(task)
-  local joiners = task.joiners
-  local heard = joiners and joiners.count > 0
-  if joiners then
-    joiners:wake_all(task)
-  end
-  return heard
-end
-
+-- A child has ended: tell who waits for it, and see whether the scope may end.
 local function ended(task)
   local scope = task.home
   unlink(scope, task)
-  if task.doomed then
+  local waited = scope.waited
+  if not task.background then
+    waited = waited - 1
+    scope.waited = waited
+  end
+  local state = task.state
+  local joiners = task.joiners
+  local heard = joiners and joiners:wake_all(task) > 0
+  if state ~= "done" or task.watched then
+    if task.doomed then
+      kernel.add_cancels(-1)
+    end
+    if task.watched then
+      M.on_watched_end(task, heard)
+    elseif state == "cancelled" then
+      scope.cut = true
+    elseif not heard then
+      local errors = scope.errors or {}
+      scope.errors = errors
+      errors[#errors + 1] = task.on
+      scope:cancel("a task failed")
+    end
+  elseif cancelling() and task.doomed then
     kernel.add_cancels(-1)
   end
-  local heard = task.joiners and hand_over(task)
-  if task.watched then
-    M.on_watched_end(task, heard)
-  elseif task.state == "failed" and not heard then
-    local errors = scope.errors or {}
-    scope.errors = errors
-    errors[#errors + 1] = task.on
-    scope:cancel("a task failed")
-  elseif task.state == "cancelled" then
-    scope.cut = true
-  end
-  local owner = scope.owner
-  if owner and owner.wait == CHILDREN and owner.on == scope then
-    if scope.count == 0 or (scope.waited == 0 and not scope.cancelled) then
+  if waited == 0 then
+    local owner = scope.owner
+    if
+      owner
+      and owner.wait == CHILDREN
+      and owner.on == scope
+      and (scope.count == 0 or not scope.cancelled)
+    then
       reschedule(owner)
     end
   end
 end
-
--- ---------------------------------------------------------------------------------------------
--- Running a scope
 
 local BACKGROUND_ONLY = "only background tasks were left"
 

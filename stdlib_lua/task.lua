@@ -8,7 +8,7 @@ local failure = require("failure")
 local timers = require("timers")
 local waitlist = require("waitlist")
 
-local enter, park, now = kernel.enter, kernel.park, kernel.now
+local enter, park, now, current = kernel.enter, kernel.park, kernel.now, kernel.current
 local pack, unpack, arm = kernel.pack, kernel.unpack, timers.arm
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
@@ -45,15 +45,9 @@ function M.set_recording(on)
   recording = on
 end
 
-local function spawn_in(home, name, options, fn, ...)
-  check_callable(options and 2 or 1, name, fn)
-  if home.closed then
-    error("cannot spawn in a scope that has ended", 2)
-  end
-  local args = select("#", ...) > 0 and pack(...) or nil
-  local task = scope.spawn(home, fn, args, options)
-  local storage = kernel.current()
-  storage = storage and storage.storage
+-- What a child gets from the task that spawns it.
+local function inherit(task, parent)
+  local storage = parent and parent.storage
   if storage then
     local copy = {}
     for key, value in pairs(storage) do
@@ -62,11 +56,23 @@ local function spawn_in(home, name, options, fn, ...)
     task.storage = copy
   end
   if recording then
-    task.site = failure.line_of(nil, 2)
+    task.site = failure.line_of(nil, 3)
+  end
+end
+
+-- Spawn a child of `home`; everything that calls this is a tail call, so level 2 is the script.
+local function spawn_in(parent, home, fn, ...)
+  if type(fn) ~= "function" then
+    check_callable(1, "spawn", fn)
+  elseif home.closed then
+    error("cannot spawn in a scope that has ended", 2)
+  end
+  local task = scope.spawn(home, fn, select("#", ...) > 0 and pack(...) or nil)
+  if recording or parent and parent.storage then
+    inherit(task, parent)
   end
   return task
 end
-M.spawn_in = spawn_in
 
 local OPTIONS = { name = "string", priority = "string", timeout = "number", background = "boolean" }
 
@@ -110,23 +116,30 @@ local function with_timeout(seconds, fn)
 end
 
 local function spawn_with(home, options, fn, ...)
+  check_options(options, "spawn_with")
+  check_callable(2, "spawn_with", fn)
+  if home.closed then
+    error("cannot spawn in a scope that has ended", 2)
+  end
   if options.timeout then
     check_seconds(1, "spawn_with", options.timeout)
     fn = with_timeout(options.timeout, fn)
   end
-  return spawn_in(home, "spawn_with", {
+  local task = scope.spawn(home, fn, select("#", ...) > 0 and pack(...) or nil, {
     name = options.name,
     class = kernel.classes[options.priority],
     background = options.background,
-  }, fn, ...)
+  })
+  inherit(task, current())
+  return task
 end
 
-local function here(name)
-  local home = scope.current()
-  if not home then
+local function parent_of(name)
+  local parent = current()
+  if not parent then
     error("cannot call " .. name .. " outside a task", 3)
   end
-  return home
+  return parent
 end
 
 --- Spawn a child of the current scope; it starts in the next round. Not a checkpoint.
@@ -134,7 +147,8 @@ end
 ---@param ... any its arguments
 ---@return table task
 function M.spawn(fn, ...)
-  return spawn_in(here("spawn"), "spawn", nil, fn, ...)
+  local parent = parent_of("spawn")
+  return spawn_in(parent, parent.inner or parent.home, fn, ...)
 end
 
 --- `spawn` with options. A background task is cancelled when its scope's other work has ended.
@@ -142,18 +156,16 @@ end
 ---@param fn function
 ---@return table task
 function M.spawn_with(options, fn, ...)
-  check_options(options, "spawn_with")
-  check_callable(2, "spawn_with", fn)
-  return spawn_with(here("spawn_with"), options, fn, ...)
+  local parent = parent_of("spawn_with")
+  return spawn_with(parent.inner or parent.home, options, fn, ...)
 end
 
+--- Spawn a child of this scope, whichever scope is the current one.
 function Scope:spawn(fn, ...)
-  return spawn_in(self, "spawn", nil, fn, ...)
+  return spawn_in(current(), self, fn, ...)
 end
 
 function Scope:spawn_with(options, fn, ...)
-  check_options(options, "spawn_with")
-  check_callable(2, "spawn_with", fn)
   return spawn_with(self, options, fn, ...)
 end
 

@@ -11,7 +11,7 @@ local M = {}
 M.__index = M
 
 function M.new()
-  return setmetatable({ last = 0, count = 0 }, M)
+  return setmetatable({ last = 0, holes = 0 }, M)
 end
 
 --- Append `task`; the caller parks it in the next line.
@@ -20,26 +20,33 @@ function M:add(task)
   self.last = last
   self[last] = task
   task.slot = last
-  self.count = self.count + 1
 end
 
 --- Take `task` out again (the abort of its wait).
+---@return boolean empty
 function M:remove(task)
   self[task.slot] = false
-  self.count = self.count - 1
-  if self.count == 0 then
-    for i = 1, self.last do
-      self[i] = nil
-    end
-    self.last = 0
+  self.holes = self.holes + 1
+  if self.holes < self.last then
+    return false
   end
+  for i = 1, self.last do
+    self[i] = nil
+  end
+  self.last, self.holes = 0, 0
+  return true
+end
+
+--- How many wait.
+function M:count()
+  return self.last - self.holes
 end
 
 --- Wake everyone, first come first served.
 ---@return integer how many tasks were made ready
 function M:wake_all(result)
-  local last, count = self.last, self.count
-  self.last, self.count = 0, 0
+  local last, count = self.last, self.last - self.holes
+  self.last, self.holes = 0, 0
   for i = 1, last do
     local task = self[i]
     self[i] = nil
