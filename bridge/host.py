@@ -110,6 +110,10 @@ class HostFunctions:
         self._functions[number] = _Function(name, function, _Signature.of(name, function))
         return number
 
+    def waits(self, number: int) -> bool:
+        """Whether a call of the function is a checkpoint, as far as its definition tells."""
+        return inspect.iscoroutinefunction(inspect.unwrap(self._functions[number].call))
+
     def release(self, number: int) -> None:
         """Forget an anonymous function; Lua has collected it."""
         self._functions.pop(number, None)

@@ -334,7 +334,7 @@ class Driver:
         if not name or not all(part.isidentifier() for part in name.split(".")):
             raise ValueError(f"bad host function name {name!r}: expected NAME or TABLE.NAME")
         number = self.host.add(name, function)
-        problem = self._lua.register(self.vm.globals, number, name.encode())
+        problem = self._lua.register(self.vm.globals, number, name.encode(), self.host.waits(number))
         if problem is not None:
             raise ValueError(f"cannot register {name!r}: {problem.decode()}")
 
@@ -393,7 +393,8 @@ class Driver:
     def host_function(self, function: Callable[..., Any]) -> Any:
         """Make a Lua function of a Python one."""
         name = getattr(function, "__qualname__", None) or repr(function)
-        return self._lua.anonymous_function(self.host.add(name, function), name.encode())
+        number = self.host.add(name, function)
+        return self._lua.anonymous_function(number, name.encode(), self.host.waits(number))
 
     def iterator(self, iterator: Any) -> Any:
         """Make a Lua iterator function of a Python iterator."""

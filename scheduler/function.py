@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from bridge.errors import RuntimeClosed
+
 if TYPE_CHECKING:
     from bridge.portal import Loops
     from scheduler.task import LuaTask
@@ -20,6 +22,7 @@ __all__ = ["LuaFunction"]
 
 class _Core(Protocol):
     loops: Loops
+    closed: bool
 
     def spawn_function(
         self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
@@ -74,6 +77,8 @@ class LuaFunction:
             LuaError: the function failed.
             RuntimeError: not called from a synchronous host function.
         """
+        if self._core.closed:
+            raise RuntimeClosed("this Lua runtime has ended; open a new one")
         loops = self._core.loops
         if not loops.inside():
             raise RuntimeError(

@@ -105,7 +105,8 @@ class LuaTask:
             LuaError: the task failed.
             TaskTimeout: it passed its `timeout`.
             TaskCancelled: it was cancelled.
-            ScriptExit: it called `os.exit`.
+            ScriptExit: it called `os.exit` (a joiner inside the runtime's block is cancelled instead, and
+                the block raises it).
         """
         self._joiners += 1
         try:

@@ -2,7 +2,7 @@
 --
 -- Belongs here: letting a kernel request made inside a script's own coroutines travel outward to the
 -- kernel and the answer back in, and letting a cancellation pass every protected call.
--- `coroutine.create`, `yield`, `running` and `isyieldable` stay Lua's own. What a script can tell apart
+-- `coroutine.create`, `yield` and `isyieldable` stay Lua's own. What a script can tell apart
 -- from Lua's own functions is listed in docs/conformance.md.
 
 local kernel = require("kernel")
@@ -212,10 +212,28 @@ function M.xpcall(...)
   return passed(raises(), xpcall(fn, guarded, select(3, ...)))
 end
 
+-- ---------------------------------------------------------------------------------------------
+-- running
+
+local running = coroutine.running
+
+local function seen(co, ...)
+  if owner_of(co) then
+    kernel.expose(co)
+  end
+  return co, ...
+end
+
+--- As Lua's. A task's own coroutine that a script has seen is not used for another task.
+function M.running()
+  return seen(running())
+end
+
 --- Give a script's environment these functions instead of Lua's own.
 function M.install(globals)
   local library = globals.coroutine
   library.resume, library.wrap, library.status = M.resume, M.wrap, M.status
+  library.running = M.running
   if co_close then
     library.close = M.close
   end

@@ -135,7 +135,7 @@ M.loop, M.end_slice = kernel.loop, kernel.end_slice
 
 --- Put host function number `fn` at "a.b.c" among the globals.
 ---@return string|nil problem
-function M.register(globals, fn, name)
+function M.register(globals, fn, name, waits)
   local parent = globals
   local path = {}
   for part in name:gmatch("[^.]+") do
@@ -155,7 +155,7 @@ function M.register(globals, fn, name)
     end
     parent = child
   end
-  parent[path[#path]] = host.new_function(fn, name)
+  parent[path[#path]] = host.new_function(fn, name, waits)
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 local kernel = require("kernel")
 local failure = require("failure")
 
-local enter, call, reschedule, post = kernel.enter, kernel.call, kernel.reschedule, kernel.post
+local enter, current, call = kernel.enter, kernel.current, kernel.call
+local reschedule, post = kernel.reschedule, kernel.post
 local pack, unpack = kernel.pack, kernel.unpack
 local error, setmetatable, type, getmetatable = error, setmetatable, type, getmetatable
 local tostring, pairs = tostring, pairs
@@ -61,8 +62,12 @@ local function finish(name, results)
   return new_iterator(name, results[2])
 end
 
-local function perform(fn, name, ...)
-  local task = enter()
+-- `waits`: a checkpoint. What cannot wait is none, so a cancelled task may still call it in its cleanup.
+local function perform(fn, name, waits, ...)
+  local task = waits and enter() or current()
+  if not task then
+    error("cannot call " .. name .. " outside a task", 0)
+  end
   local id = task.id
   calls[id] = task
   task.called = fn
@@ -74,22 +79,23 @@ end
 --- The Lua function that calls host function number `fn`.
 ---@param fn integer
 ---@param name string for messages
-function M.new_function(fn, name)
+---@param waits boolean whether it may wait
+function M.new_function(fn, name, waits)
   M.names[fn] = name
   return function(...)
-    return perform(fn, name, ...)
+    return perform(fn, name, waits, ...)
   end
 end
 
 --- The same for a function without a name: Python forgets it when Lua does.
-function M.anonymous_function(fn, name)
+function M.anonymous_function(fn, name, waits)
   M.names[fn] = name
   local guard = on_collect(function()
     M.names[fn] = nil
     post("release", fn)
   end)
   return function(...)
-    return perform(guard and fn, name, ...)
+    return perform(guard and fn, name, waits, ...)
   end
 end
 
@@ -131,7 +137,7 @@ function new_iterator(name, id)
     __close = function()
       if open then
         open = false
-        perform(CLOSE, name, id)
+        perform(CLOSE, name, false, id)
       end
     end,
   })
@@ -145,7 +151,7 @@ function new_iterator(name, id)
     if not open or not closer.guard then
       return nil
     end
-    return receive(perform(STEP, name, id))
+    return receive(perform(STEP, name, true, id))
   end
   -- The fourth value is closed when a `for` ends early (Lua 5.4 and later).
   return advance, nil, nil, closer
@@ -192,7 +198,8 @@ function M.object_of(value)
   return type(value) == "table" and objects[value] or nil
 end
 
---- Drop every reference to Python objects: the runtime is closing, and cycles through Lua are never collected.
+--- Drop every reference to Python objects: the runtime is closing, and no collector sees a cycle through
+-- Lua.
 function M.close()
   for handle in pairs(objects) do
     objects[handle] = nil

@@ -77,12 +77,15 @@ Task.__index = Task
 M.Task = Task
 
 local ended -- function(task): set by scope.lua
+local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
 local wind_up -- function(task): ends scopes the body left open; set by scope.lua
 local cancels = 0 -- cancelled scopes that are still open; 0 means no check is needed
 
-function M.connect(on_ended, check, abandon)
-  ended, check_cancelled, wind_up = on_ended, check, abandon
+--- Let scope.lua in: it is written on top of this file.
+function M.connect(hooks)
+  ended, wind_up = hooks.ended, hooks.wind_up
+  is_cancelled, check_cancelled = hooks.is_cancelled, hooks.check
 end
 
 function M.add_cancels(n)
@@ -154,12 +157,19 @@ local function conclude(task, ok, ...)
   end
 end
 
--- Bodies keep their frames small: a parked task whose stack outgrows Lua's first 40 slots costs 640
--- bytes more.
-local function cancelled_before_start(task)
-  return not xpcall(check_cancelled, on_error, task)
+-- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
+-- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
+local pool, pool_size = {}, 0
+local POOL_MAX = 1000 -- about 1 MB
+local exposed = setmetatable({}, { __mode = "k" })
+
+--- A script has seen this coroutine.
+function M.expose(co)
+  exposed[co] = true
 end
 
+-- Bodies keep their frames small: a parked task whose stack outgrows Lua's first 40 slots costs 640
+-- bytes more.
 local function start(task)
   local fn = task.fn
   task.fn = nil -- its slot in the record serves for the waits
@@ -176,26 +186,18 @@ end
 local function body()
   while true do
     local task = tasks[current]
-    if cancels > 0 and cancelled_before_start(task) then
+    if cancels > 0 and is_cancelled(task) then
       conclude(task, false, CANCEL)
     elseif task.on then
       conclude(task, xpcall(start(task), on_error, take_arguments(task)))
     else
       conclude(task, xpcall(start(task), on_error))
     end
+    if exposed[task.co] then
+      return DONE
+    end
     yield(DONE)
   end
-end
-
--- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
--- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
-local pool, pool_size = {}, 0
-local POOL_MAX = 1000 -- about 1 MB
-local exposed = setmetatable({}, { __mode = "k" })
-
---- A script has seen this coroutine.
-function M.expose(co)
-  exposed[co] = true
 end
 
 local function retire(co)
@@ -482,6 +484,9 @@ end
 local function after_call(me, task, verdict, ...)
   loop_id = me
   if verdict == "parked" then
+    if cancels > 0 and is_cancelled(task) then
+      M.abort(task)
+    end
     return nil
   end
   task.wait = nil
@@ -517,9 +522,9 @@ function settle(me, co, ok, tag)
   if frozen[co] then
     return run_now(me, tasks[co])
   end
-  -- The guard itself failed (the C stack or memory ran out inside it).
+  -- The guard itself failed (the C stack or memory ran out inside it): nothing may wait here.
   local task = tasks[co]
-  current = co
+  task.inner = nil
   conclude(task, false, tag)
   tasks[co] = nil
 end

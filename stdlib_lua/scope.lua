@@ -298,7 +298,7 @@ local function wind_up(task, outer)
   end
 end
 
-kernel.connect(ended, check, wind_up)
+kernel.connect({ ended = ended, wind_up = wind_up, is_cancelled = is_cancelled, check = check })
 
 -- What the scope's end means for its owner.
 local function leave(scope, task, ok, ...)
