@@ -9,8 +9,8 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 
-local resume, create, co_status, co_close =
-  coroutine.resume, coroutine.create, coroutine.status, coroutine.close
+local resume, create, wrap = coroutine.resume, coroutine.create, coroutine.wrap
+local co_status, co_close = coroutine.status, coroutine.close
 local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owner_of = kernel.relay, kernel.is_tag, kernel.owner_of
@@ -22,8 +22,9 @@ local M = {}
 -- Coroutines that wait inside some task: suspended for Lua, but nobody else may resume them.
 local waiting = setmetatable({}, { __mode = "k" })
 
+-- Would Lua's own functions do to `co` what only its task may? What is not suspended they refuse themselves.
 local function is_taken(co)
-  return waiting[co] or owner_of(co)
+  return (waiting[co] or owner_of(co)) and co_status(co) == "suspended"
 end
 
 local NOT_SUSPENDED = "cannot resume non-suspended coroutine"
@@ -117,7 +118,7 @@ end
 --- As Lua's, but a wait inside the coroutine parks the whole task.
 function M.wrap(...)
   if type((...)) ~= "function" then
-    misused("coroutine.wrap", create, ...)
+    misused("coroutine.wrap", wrap, ...)
   end
   local co = create(...)
   return function(...)
@@ -137,11 +138,7 @@ function M.status(...)
   if type(co) ~= "thread" then
     misused("coroutine.status", co_status, ...)
   end
-  local state = co_status(co)
-  if state == "suspended" and is_taken(co) then
-    return "normal"
-  end
-  return state
+  return is_taken(co) and "normal" or co_status(co)
 end
 
 local function closed(before, ok, ...)
@@ -160,7 +157,7 @@ function M.close(...)
     misused("coroutine.close", co_close, ...)
   end
   local state = co_status(co)
-  if state == "suspended" and is_taken(co) then
+  if is_taken(co) then
     error("cannot close a normal coroutine", 2)
   elseif state == "running" and closes_running then
     if owner_of(co) then
