@@ -54,7 +54,9 @@ end
 """
 
 
-def in_runtime(engine: str, source: str, *args: Any, host: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+def in_runtime(
+    engine: str, source: str, *args: Any, host: Mapping[str, Callable[..., Any]] | None = None
+) -> Any:
     """Run Lua source as a script of ours; returns its value."""
 
     async def main() -> Any:

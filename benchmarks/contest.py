@@ -55,7 +55,8 @@ class Row:
 def main(*modules: str) -> None:
     """Run the questions in `modules` and print the table (stdout; progress goes to stderr)."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Print one table of us beside our peers; see benchmarks/README.md."
+        prog="python -m benchmarks",
+        description="Print one table of us beside our peers; see benchmarks/README.md.",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, one run: a smoke test")
     parser.add_argument("--runs", type=int, help="runs per contender, the median counts (default 3)")

@@ -30,14 +30,15 @@ return (os.clock() - began) * 1e6 / n
 
 RAW_ONE_BY_ONE = """
 local n = ...
-local elapsed
+local elapsed, ended
+local function body()
+  ended = true
+end
 push(create(function()
   local began = os.clock()
   for _ = 1, n do
-    local ended = false
-    push(create(function()
-      ended = true
-    end))
+    ended = false
+    push(create(body))
     repeat
       yield(true)
     until ended

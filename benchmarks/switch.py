@@ -95,16 +95,19 @@ class Course:
         self.began = self.elapsed = 0.0
 
     def start(self) -> None:
+        """Note that a task has begun; the last one starts the clock."""
         self.starting -= 1
         if self.starting == 0:
             self.began = time.process_time()
 
     def finish(self) -> None:
+        """Note that a task has done its yields; the last one stops the clock."""
         self.running -= 1
         if self.running == 0:
             self.elapsed = time.process_time() - self.began
 
     async def run(self, checkpoint: Callable[..., Any], *args: Any) -> None:
+        """Be one of the tasks."""
         self.start()
         for _ in range(self.k):
             await checkpoint(*args)
@@ -113,6 +116,7 @@ class Course:
 
     @property
     def result(self) -> float:
+        """Microseconds per switch."""
         return self.elapsed * 1e6 / (self.n * self.k)
 
 

@@ -1,0 +1,13 @@
+"""All questions, one table: `python -m benchmarks`."""
+
+from benchmarks import contest
+
+contest.main(
+    "benchmarks.switch",
+    "benchmarks.spawn",
+    "benchmarks.sleepers",
+    "benchmarks.events",
+    "benchmarks.host_calls",
+    "benchmarks.portal",
+    "benchmarks.heartbeat",
+)
