@@ -15,7 +15,7 @@ end
 
 -- Nested: the inner calls know nothing of the deadline around them.
 local function stubborn()
-  local _conn <close> = connection("db")
+  local _ <close> = connection("db")
   while true do
     -- pcall catches errors. A cancellation is not an error: it goes on.
     local ok, err = pcall(task.sleep, 10)
