@@ -89,7 +89,13 @@ USES = {
     "__unm": "log(-x)",
     "__tostring": "log(tostring(x))",
 }
-HANDLERS = ["log('handled', e)", "error('in handler')", "return", "return e, 1", "log(coroutine.isyieldable())"]
+HANDLERS = [
+    "log('handled', e)",
+    "error('in handler')",
+    "return",
+    "return e, 1",
+    "log(coroutine.isyieldable())",
+]
 
 
 def one_line(*parts: str) -> st.SearchStrategy[str]:
@@ -142,7 +148,9 @@ def nested(bodies: st.SearchStrategy[str], has_close: bool) -> st.SearchStrategy
     """Statements with bodies in them."""
     functions = bodies.map(function)
     forms = [
-        st.builds("{} = coroutine.create({})\nlog(coroutine.resume({}, 5))".format, THREADS, functions, THREADS),
+        st.builds(
+            "{} = coroutine.create({})\nlog(coroutine.resume({}, 5))".format, THREADS, functions, THREADS
+        ),
         st.builds("{} = coroutine.create({})".format, THREADS, functions),
         st.builds("{} = coroutine.wrap({})".format, WRAPS, functions),
         st.builds("log('pcall', pcall({}, 6))".format, functions),
@@ -158,10 +166,12 @@ def nested(bodies: st.SearchStrategy[str], has_close: bool) -> st.SearchStrategy
             st.sampled_from(EVENTS),
             bodies,
         ),
-        st.builds("table.sort({{ 3, 1, 2 }}, function(...)\nlocal a, b = ...\n{}\nreturn a < b end)".format, bodies),
+        st.builds(
+            "table.sort({{ 3, 1, 2 }}, function(...)\nlocal a, b = ...\n{}\nreturn a < b end)".format, bodies
+        ),
         st.builds("log(string.gsub('ab', '%a', {}))".format, functions),
         st.builds(
-            "do local n = 0\nlog(load(function(...)\nn = n + 1 if n > 2 then return nil end\n{}\nend)) end".format,
+            "do local n = 0\nlog(load(function(...)\nn = n + 1 if n > 2 then return end\n{}\nend)) end".format,
             bodies,
         ),
     ]
@@ -222,7 +232,9 @@ def in_plain_lua(engine: str, text: str) -> list[str]:
 
 async def _as_tasks(engine: str, texts: list[str], wait: str) -> list[list[str]]:
     logs: list[list[str]] = [[] for _ in texts]
-    wrapper = "local program, name, wait = ...\nlocal run = assert((loadstring or load)(program, '=program'))\n"
+    wrapper = (
+        "local program, name, wait = ...\nlocal run = assert((loadstring or load)(program, '=program'))\n"
+    )
     wrapper += "local result\nrun(assert((loadstring or load)(wait)), function(text) result = text end)\n"
     wrapper += "return result"
 
@@ -247,7 +259,7 @@ def check(engine: str, programs: list[str]) -> None:
 
 
 SETTINGS = settings(
-    max_examples=20,
+    max_examples=40,
     deadline=None,
     database=None,
     derandomize=True,
