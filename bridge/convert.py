@@ -110,11 +110,13 @@ class Converter:
         kind = type(value)
         if kind is self._table_type:
             return self._table(value, where, above)
-        if isinstance(value, self._function_type):
+        if kind is self._function_type:
             return self._host.wrap_function(value)
         if kind is bytes or kind is int or kind is float or kind is bool:
             return self.to_python(value)
-        name = "thread (coroutine)" if hasattr(value, "send") else "userdata"
+        # lupa shows a thread that has not started as a "coroutine function".
+        is_thread = kind.__name__ in ("_LuaThread", "_LuaCoroutineFunction")
+        name = "thread (coroutine)" if is_thread else "userdata"
         raise ConversionError(f"{where}: a Lua {name} cannot be handed to Python")
 
     def _table(self, table: Any, where: str, above: tuple[Any, ...]) -> Any:

@@ -129,6 +129,17 @@ class HostFunctions:
         """Run asynchronous functions in `nursery` from now on."""
         self._nursery = nursery
 
+    def close(self) -> None:
+        """Close the iterators that scripts left open, and let every idle worker end.
+
+        Awaits in an iterator's cleanup raise Cancelled, as in any cancelled scope.
+        """
+        for stream in self._streams.values():
+            self._begin_close(None, stream, cancelled=True)
+        self._streams.clear()
+        for worker in list(self._idle):
+            worker.scope.cancel()
+
     @property
     def pending(self) -> int:
         """Asynchronous calls under way."""
@@ -225,16 +236,19 @@ class HostFunctions:
         stream = self._streams.pop(number, None)
         return (OK,) if stream is None else self._begin_close(task_id, stream)
 
-    def _begin_close(self, task_id: int | None, stream: _Stream) -> Reply:
+    def _begin_close(self, task_id: int | None, stream: _Stream, *, cancelled: bool = False) -> Reply:
         source = stream.source
         if hasattr(source, "aclose"):
-            if stream.worker is None:
-                return (OK,)  # never started: nothing to clean up
-            return self._start(_Job(task_id, stream.name, source.aclose(), stream, closing=True))
+            if stream.worker is None or stream.worker.ended:
+                return (OK,)  # never started, or wound up by its cancellation
+            job = _Job(task_id, stream.name, source.aclose(), stream, closing=True, cancelled=cancelled)
+            return self._start(job)
         if hasattr(source, "close"):
             try:
                 source.close()
             except Exception as error:
+                if task_id is None:
+                    self._on_fatal(error)  # nobody waits for it, and it must not be lost
                 return _raised(error)
         return (OK,)
 
@@ -263,6 +277,8 @@ class HostFunctions:
             del self._jobs[job.task_id]
             self._completed.append((job.task_id, reply))
             self._wake()
+        elif reply is not None and reply[0] == RAISED:
+            self._on_fatal(reply[3])  # nobody waits for it, and it must not be lost
 
     def _retire(self, worker: _Worker) -> bool:
         """Keep an idle worker for the next call; False when there are enough."""
@@ -318,7 +334,7 @@ class _Worker:
                         reply = _raised(error)
                     done, job = job, None
                     owner._complete(done, reply)
-                    if self.scope.cancel_called or (self._keep and not owner._retire(self)):
+                    if done.closing or self.scope.cancel_called or (self._keep and not owner._retire(self)):
                         break
                     job = await trio.lowlevel.wait_task_rescheduled(self._abort)
         except Exception as error:
@@ -439,10 +455,12 @@ class _Signature:
             while count > len(parameters) and arguments[count - 1] is None:
                 count -= 1
             if count > len(parameters):
-                raise self._bad(len(parameters) + 1, f"at most {len(parameters)} arguments, got {count}")
+                most = "1 argument" if len(parameters) == 1 else f"{len(parameters)} arguments"
+                raise self._bad(len(parameters) + 1, f"takes at most {most}, got {count}")
         if count < self.required:
             missing = parameters[count].name
-            raise self._bad(count + 1, f"no value for '{missing}'; {self.required} arguments are needed")
+            needed = "1 argument is" if self.required == 1 else f"{self.required} arguments are"
+            raise self._bad(count + 1, f"no value for '{missing}'; {needed} needed")
         values: list[Any] = []
         for index in range(count):
             parameter = parameters[index] if index < len(parameters) else None

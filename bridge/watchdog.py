@@ -33,7 +33,7 @@ class Watchdog:
         # When the running slice began (time.perf_counter), 0.0 between slices.
         self._began = 0.0
         self._resting = False
-        self._closed = False
+        self._stop = threading.Event()
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -53,7 +53,7 @@ class Watchdog:
 
     def close(self) -> None:
         """End the thread and wait for it."""
-        self._closed = True
+        self._stop.set()
         self._work.set()
         if self._thread is not None:
             self._thread.join()
@@ -61,8 +61,7 @@ class Watchdog:
 
     def _look(self) -> None:
         quiet = 0
-        while not self._closed:
-            time.sleep(LOOK_S)
+        while not self._stop.wait(LOOK_S):
             began = self._began
             if began == 0.0:
                 quiet += 1
@@ -70,7 +69,7 @@ class Watchdog:
                     self._work.clear()
                     self._resting = True
                     # A slice that began between the look and the line above would not set the event.
-                    if self._began == 0.0 and not self._closed:
+                    if self._began == 0.0 and not self._stop.is_set():
                         self._work.wait()
                     self._resting = False
                     quiet = 0

@@ -100,9 +100,12 @@ class Driver:
                 self.host.open(workers)
                 try:
                     await self._drive()
-                finally:
-                    self._close()
+                except BaseException:
                     workers.cancel_scope.cancel()
+                    raise
+                finally:
+                    self.host.close()
+                    self._close()
 
     async def _drive(self) -> None:
         while True:
@@ -118,8 +121,12 @@ class Driver:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             elif self._leaving and self._finished():
                 return
-            elif detail is None and self._deadlocked():
-                self._fatal(DeadlockError(self.waiting_tasks()))
+            elif detail is None and self._stuck():
+                if self._fatal_error is None:
+                    self._fatal(DeadlockError(self.waiting_tasks()))
+                else:
+                    # Everything is cancelled and a shielded wait is left that nobody can end.
+                    self._lua.kill_all()
             else:
                 await self._park(math.inf if detail is None else detail)
 
@@ -172,13 +179,8 @@ class Driver:
             else:
                 self._lua.complete(task_id, *reply)
 
-    def _deadlocked(self) -> bool:
-        return (
-            self._detect_deadlock
-            and self._fatal_error is None
-            and bool(self.tasks)
-            and self.host.pending == 0
-        )
+    def _stuck(self) -> bool:
+        return self._detect_deadlock and bool(self.tasks) and self.host.pending == 0
 
     def _new_loop(self, number: int) -> tuple[Any, int]:
         return self.vm.new_loop(number)

@@ -102,9 +102,21 @@ function M.spawn_function(fn, name, timeout, background, ...)
   return spawn(fn, name, timeout, background, pack(...))
 end
 
---- Wait for an event on behalf of Python.
+local function values(...)
+  return ...
+end
+
+--- Wait for an event on behalf of Python, from this moment on.
 function M.spawn_wait(name)
-  return spawn(event.wait, "waits for event '" .. name .. "'", nil, true, pack(name))
+  local task = scope.spawn(root, values, nil, {
+    name = "waits for event '" .. name .. "'",
+    background = true,
+    parked = true,
+  })
+  event.begin_at(name, task)
+  task.watched = true
+  watched[task.id] = task
+  return task.id
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -119,6 +131,11 @@ end
 
 function M.cancel_all(reason)
   root:cancel(reason)
+end
+
+--- End even shielded waits.
+function M.kill_all()
+  scope.kill(root)
 end
 
 --- os.exit: everything is cancelled, the code goes to Python.

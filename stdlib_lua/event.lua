@@ -74,6 +74,13 @@ function M.wait(name, timeout)
   return park(task, EVENT, list)
 end
 
+--- Let a task that was spawned parked begin at the next emit of `name`, with the values.
+function M.begin_at(name, task)
+  local list = events[name] or new_list(name)
+  list:add(task)
+  task.wait, task.on = EVENT, list
+end
+
 --- Wake every task that waits for `name` now. Not a checkpoint.
 ---@param name string
 ---@param ... any given to every waiter

@@ -221,10 +221,11 @@ end
 --- Create a task in `scope`; it starts in the next round.
 ---@param scope table its home
 ---@param fn function
----@param class table|nil nil is normal priority
 ---@param args table|nil packed arguments
+---@param options table|nil {class=, parked=}: class nil is normal priority; with `parked` it starts when
+--   somebody reschedules it, with the result (packed) as arguments, and the caller parks it in the next line
 ---@return table task
-function M.spawn(scope, fn, class, args)
+function M.spawn(scope, fn, args, options)
   local co = new_coroutine()
   local id = spawned + 1
   local task = setmetatable({
@@ -237,15 +238,17 @@ function M.spawn(scope, fn, class, args)
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
-  if class then
-    task.class = class
+  if options then
+    task.class = options.class
   end
   tasks[co] = task
   spawned = id
   if instrument then
     instrument("spawned", task)
   end
-  push(task)
+  if not (options and options.parked) then
+    push(task)
+  end
   return task
 end
 M.classes = { high = high, low = low }

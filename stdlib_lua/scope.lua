@@ -7,10 +7,12 @@
 
 local kernel = require("kernel")
 local failure = require("failure")
+local joiners = require("joiners")
 local timers = require("timers")
 
 local xpcall, error, setmetatable = xpcall, error, setmetatable
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
+local wake_joiners = joiners.wake
 local reschedule, park, cancelling = kernel.reschedule, kernel.park, kernel.cancelling
 
 local Scope = {}
@@ -23,8 +25,13 @@ local raises = 0 -- how often CANCEL was raised, in all tasks; see M.raises
 -- ---------------------------------------------------------------------------------------------
 -- Is it cancelled?
 
+local killed = false -- cancelled past every shield; see M.kill
+
 --- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
 local function is_cancelled(task)
+  if killed then
+    return true
+  end
   local scope = task.inner or task.home
   while true do
     if scope == task.home then
@@ -124,6 +131,14 @@ function Scope:cancel(reason)
   return true
 end
 
+--- End every wait of every task below `root`, shielded or not: a last resort against waits that nobody
+-- can end. Each later wait raises at once.
+function M.kill(root)
+  killed = true
+  kernel.add_cancels(1)
+  rouse_children(root)
+end
+
 --- Cancel one task and everything in the scopes it has open.
 function M.cancel_task(task, reason)
   if not task.doomed then
@@ -162,10 +177,9 @@ end
 ---@param scope table
 ---@param fn function
 ---@param args table|nil packed
----@param options table|nil {class=, background=, name=}
+---@param options table|nil {class=, background=, name=, parked=}
 function M.spawn(scope, fn, args, options)
-  local class = options and options.class
-  local task = kernel.spawn(scope, fn, class, args)
+  local task = kernel.spawn(scope, fn, args, options)
   local last = scope.last
   if last then
     last.next = task
@@ -229,8 +243,7 @@ local function ended(task)
     scope.waited = waited
   end
   local state = task.state
-  local joiners = task.joiners
-  local heard = joiners and joiners:wake_all(task) > 0
+  local heard = task.joiners and wake_joiners(task)
   if state ~= "done" or task.watched then
     if task.doomed then
       kernel.add_cancels(-1)

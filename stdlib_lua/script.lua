@@ -2,7 +2,7 @@
 
 local kernel = require("kernel")
 local guarded = require("coroutine")
-local task_library = require("task")
+local library = require("task")
 local event = require("event")
 
 local type, error, math_floor = type, error, math.floor
@@ -28,14 +28,13 @@ end
 --- Give the globals the libraries; `python`, lupa's own table, goes.
 function M.install(globals)
   guarded.install(globals)
-  globals.task = task_library
-  globals.event = event
-  globals.sleep = task_library.sleep
+  local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
+  globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
   globals.python = nil
   local loaded = globals.package.loaded
   loaded.python = nil
-  loaded.task, loaded.event, loaded.sleep = task_library, event, task_library.sleep
+  loaded.task, loaded.event, loaded.sleep = task_table, event_table, library.sleep
 end
 
 --- `arg` as in `lua`, and the script's folder in front of package.path.

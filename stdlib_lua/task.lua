@@ -5,15 +5,15 @@
 local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
+local joiners = require("joiners")
 local timers = require("timers")
-local waitlist = require("waitlist")
 
 local enter, park, now, current = kernel.enter, kernel.park, kernel.now, kernel.current
 local pack, unpack, arm = kernel.pack, kernel.unpack, timers.arm
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
 local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
-local tostring, math_type = tostring, math.type
+local tostring, rawget, math_type, concat = tostring, rawget, math.type, table.concat
 
 local Task, Scope = kernel.Task, scope.Scope
 Task.__name = "task"
@@ -212,7 +212,7 @@ local outcome
 local JOIN = {
   reason = "resource",
   abort = function(task)
-    task.on.joiners:remove(task)
+    joiners.remove(task.on, task)
     return true
   end,
   detail = function(task)
@@ -226,30 +226,45 @@ local JOIN = {
 -- A join that does not care how the task ends.
 local END = { reason = JOIN.reason, abort = JOIN.abort, detail = JOIN.detail }
 
--- Would waiting for `target` never end, because it waits (through whom ever) for `task`?
+-- `task`, the task it joins, the one that joins, ...
+local function join_chain(task)
+  local link
+  return function()
+    if not link then
+      link = task
+    else
+      link = link.wait == JOIN and link.on or nil
+    end
+    return link
+  end
+end
+
+-- Raise if waiting for `target` would never end, because it waits (through whom ever) for `task`.
 local function check_cycle(task, target)
-  local path = {}
-  local next_one = target
-  while next_one do
-    path[#path + 1] = label(next_one)
+  local link = target
+  while link do
     -- A task waits for everything in the scopes it owns, so also for each descendant there.
     local ancestor = task
     while ancestor do
-      if ancestor == next_one then
+      if ancestor == link then
         if target == task then
           error(label(task) .. " cannot join itself", 3)
+        end
+        local path = {}
+        for each in join_chain(target) do
+          path[#path + 1] = label(each)
         end
         error(
           label(task)
             .. " cannot join: it would wait for itself ("
-            .. table.concat(path, " waits for ")
+            .. concat(path, " waits for ")
             .. ")",
           3
         )
       end
       ancestor = ancestor.home.owner
     end
-    next_one = next_one.wait == JOIN and next_one.on or nil
+    link = link.wait == JOIN and link.on or nil
   end
 end
 
@@ -275,16 +290,6 @@ function outcome(task)
   error(task.on.value, 0)
 end
 
-local function join(joiner, task, kind)
-  local joiners = task.joiners
-  if not joiners then
-    joiners = waitlist.new()
-    task.joiners = joiners
-  end
-  joiners:add(joiner)
-  return park(joiner, kind, task)
-end
-
 --- Wait for the task's end. A checkpoint.
 ---@return any ... its values; its error is raised
 function Task:join()
@@ -297,7 +302,8 @@ function Task:join()
     return outcome(self)
   end
   check_cycle(joiner, self)
-  return join(joiner, self, JOIN)
+  joiners.add(self, joiner)
+  return park(joiner, JOIN, self)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -442,7 +448,9 @@ function M.race(list)
   for i = 1, n do
     local item = list[i]
     if is_task(item) and item:cancel("lost the race") then
-      join(enter(), item, END)
+      local joiner = enter()
+      joiners.add(item, joiner)
+      park(joiner, END, item)
     end
   end
   if not winner then
@@ -451,7 +459,7 @@ function M.race(list)
   return unpack(winner, 1, winner.n)
 end
 
---- Apply `fn(item, index)` to every item, at most `limit` at a time; first values in order. A checkpoint.
+--- Apply `fn(item)` to every item, at most `limit` at a time; first values in order. A checkpoint.
 ---@param list table
 ---@param fn function
 ---@param options table|nil {limit=integer}
@@ -472,7 +480,7 @@ function M.map(list, fn, options)
     while started < n do
       started = started + 1
       local i = started
-      values[i] = (fn(list[i], i))
+      values[i] = (fn(list[i]))
     end
   end
   scope.run({ passed = true }, function(nursery)
@@ -493,7 +501,10 @@ M.current = kernel.current
 M.list = kernel.all_tasks
 
 --- Seconds on the runtime's clock (monotonic; virtual with a virtual clock). Not a checkpoint.
-M.now = now
+---@return number
+function M.now()
+  return now() -- a Lua function: no script may hold the host's
+end
 
 --- The task's own table; children start with a copy of it.
 ---@return table
@@ -509,5 +520,23 @@ function M.local_storage()
   end
   return storage
 end
+
+-- What scripts see; the rest is for our other files.
+M.public = {
+  all = M.all,
+  current = M.current,
+  list = M.list,
+  local_storage = M.local_storage,
+  map = M.map,
+  now = M.now,
+  race = M.race,
+  scope = M.scope,
+  shield = M.shield,
+  sleep = M.sleep,
+  spawn = M.spawn,
+  spawn_with = M.spawn_with,
+  timeout = M.timeout,
+  yield = M.yield,
+}
 
 return M
