@@ -341,6 +341,28 @@ async def test_close_variables_run_although_they_replace_the_error(lua_with_clos
     assert await cancel(lua_with_close, body) == ["innermost", "inner", "outer", "cancelled"]
 
 
+@pytest.mark.parametrize(
+    "close",
+    [
+        "coroutine.wrap(body)('fail')",
+        "local co = coroutine.create(body) coroutine.resume(co) coroutine.close(co)",
+    ],
+)
+async def test_a_cancellation_while_a_coroutine_is_being_closed_goes_on(
+    lua_with_close: Lua, close: str
+) -> None:
+    body = f"""
+        local function body(fail)
+          local a <close> = closer("last", function() error("replaced") end)
+          local b <close> = closer("first", function() task.sleep(9) note("went on") end)
+          if fail then error("ordinary") end
+          coroutine.yield()
+        end
+        {close}
+    """
+    assert await cancel(lua_with_close, body) == ["first", "last", "cancelled"]
+
+
 async def test_cleanup_of_a_cancelled_task_catches_its_own_errors(lua_with_close: Lua) -> None:
     """Only a cancellation passes a protected call; errors made by cleanup are ordinary ones."""
     body = """

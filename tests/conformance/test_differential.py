@@ -171,7 +171,7 @@ def nested(bodies: st.SearchStrategy[str], has_close: bool) -> st.SearchStrategy
         ),
         st.builds("log(string.gsub('ab', '%a', {}))".format, functions),
         st.builds(
-            "do local n = 0\nlog(load(function(...)\nn = n + 1 if n > 2 then return end\n{}\nend)) end".format,
+            "do local n = 0 log(load(function(...)\nn = n + 1 if n > 2 then return end\n{}\nend)) end".format,
             bodies,
         ),
     ]
