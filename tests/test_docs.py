@@ -125,7 +125,7 @@ task.scope(function(scope) list("Scope:", getmetatable(scope).__index) end)
 return found
 """
 # Callable from a script, but for the runtime's own use.
-INNER = {"task.label", "task.set_recording", "Task:on_deadline", "Scope:on_deadline"}
+INNER = {"Task:on_deadline", "Scope:on_deadline"}
 
 
 def annotated() -> set[str]:

@@ -145,11 +145,11 @@ function task.all(list) end
 ---@return any ... the winner's values; its error is raised
 function task.race(list) end
 
----Apply `fn(item, index)` to every item; the first failure cancels the rest and is raised.
+---Apply `fn(item)` to every item; the first failure cancels the rest and is raised.
 ---Checkpoint: yes, unless the list is empty.
 ---@generic T
 ---@param list T[]
----@param fn fun(item: T, index: integer): any
+---@param fn fun(item: T): any
 ---@param options? task.MapOptions
 ---@return task.Results
 function task.map(list, fn, options) end
