@@ -27,6 +27,8 @@ __all__ = ["KernelLoop", "Loops", "Message"]
 Message = tuple[Any, ...]
 
 _FROZEN: Message = (b"frozen",)
+# Messages that end a loop's turn; the others are answered on the spot.
+_FOR_THE_HUB = frozenset({b"idle", b"slice", b"pause", b"thaw"})
 
 # Loops whose C stack still holds Lua frames when a broken runtime ends. Unwinding such a stack would run
 # Lua code of a dead runtime; keeping it costs memory and nothing else.
@@ -44,6 +46,8 @@ class KernelLoop:
     address: int
     greenlet: greenlet.greenlet
     frozen: bool = False
+    # It gave trio a checkpoint in the middle of a task's step: it must go on before it can serve others.
+    paused: bool = False
 
 
 class Loops:
@@ -94,14 +98,16 @@ class Loops:
         self._hub = greenlet.getcurrent()
         loop = self._active
         if self._thawed:
-            if loop is not None:
+            if loop is not None and loop.paused:
+                self._thawed.append(loop)
+            elif loop is not None:
                 self._spare.append(loop)
             loop = self._thawed.popleft()
         elif loop is None:
             loop = self._fresh()
         while True:
             self._active = loop
-            loop.frozen = False
+            loop.frozen = loop.paused = False
             message: Message = loop.greenlet.switch()
             tag = message[0]
             if tag == b"frozen":
@@ -110,6 +116,9 @@ class Loops:
             elif tag == b"thaw":
                 self._spare.append(loop)
                 loop = self._loops[message[1]]
+            elif tag == b"pause":
+                loop.paused = True
+                return b"slice", None
             else:
                 return message
 
@@ -159,7 +168,7 @@ class Loops:
                 message: Message = send(reply)
                 tag = message[0]
                 reply = None
-                if tag == b"idle" or tag == b"slice" or tag == b"thaw":
+                if tag in _FOR_THE_HUB:
                     assert self._hub is not None
                     self._hub.switch(message)
                 else:

@@ -497,7 +497,7 @@ local function after_call(me, task, verdict, ...)
   if overdue then
     -- trio gets its checkpoint; no other task runs, a synchronous call is no switch.
     overdue = false
-    yield("slice", nil)
+    yield("pause", nil)
     loop_id = me
   end
   return run_now(me, task)
