@@ -22,7 +22,7 @@ local M = {}
 -- Coroutines that wait inside some task: suspended for Lua, but nobody else may resume them.
 local waiting = setmetatable({}, { __mode = "k" })
 
--- Would Lua's own functions do to `co` what only its task may? What is not suspended they refuse themselves.
+-- Would Lua's own functions do to `co` what only its task may? What is not suspended they refuse.
 local function is_taken(co)
   return (waiting[co] or owner_of(co)) and co_status(co) == "suspended"
 end
