@@ -192,7 +192,7 @@ async def test_annotated_arguments_are_accepted(lua: Lua, call: str, result: str
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("a.typed()", "bad argument #1 to 'a.typed' (no value for 'a'; 1 arguments are needed)"),
+        ("a.typed()", "bad argument #1 to 'a.typed' (no value for 'a'; 1 argument is needed)"),
         ("a.typed('x')", "bad argument #1 to 'a.typed' (integer expected for 'a', got string 'x')"),
         ("a.typed(1.5)", "bad argument #1 to 'a.typed' (integer expected for 'a', got number 1.5)"),
         ("a.typed(nil)", "bad argument #1 to 'a.typed' (integer expected for 'a', got nil)"),
@@ -201,7 +201,7 @@ async def test_annotated_arguments_are_accepted(lua: Lua, call: str, result: str
         ("a.typed(1, 1, 5)", "bad argument #3 to 'a.typed' (nil or string expected for 'c', got number 5)"),
         ("a.typed(1, 1, '\\255')", "bad argument #3 to 'a.typed' (nil or string expected for 'c', got string that is not"),
         ("a.typed(1, 1, 'c', { x = 1 })", "bad argument #4 to 'a.typed' (nil or table with keys 1..n expected for 'd', got table)"),
-        ("a.typed(1, 1, 'c', { 1 }, 5)", "bad argument #5 to 'a.typed' (at most 4 arguments, got 5)"),
+        ("a.typed(1, 1, 'c', { 1 }, 5)", "bad argument #5 to 'a.typed' (takes at most 4 arguments, got 5)"),
         ("a.typed(coroutine.create(print))", "bad argument #1 to 'a.typed' (value: a Lua thread (coroutine) cannot"),
     ],
 )
@@ -280,7 +280,7 @@ async def test_exception_group_of_a_nursery_inside_a_host_function(lua: Lua) -> 
         "local ok, e = pcall(several) return ok, e.kind, e.message", host={"several": several}
     )
     assert (ok, kind) == (False, "ExceptionGroup")
-    assert "2 sub-exceptions" in cause_text
+    assert cause_text.startswith("Exceptions from Trio nursery")
 
 
 async def test_exception_whose_str_fails(lua: Lua) -> None:
