@@ -153,3 +153,13 @@ def test_links_lead_somewhere() -> None:
             if not (folder / target).exists():
                 broken.append(f"{document}: {target}")
     assert broken == []
+
+
+def test_the_reading_of_the_kernel_names_what_exists() -> None:
+    text = (ROOT / "docs" / "teaching.md").read_text()
+    reading = text[text.index("## Now read ours") :]
+    table = [line.split("|")[3] for line in reading.splitlines() if re.match(r"\| \d", line)]
+    names = set(re.findall(r"`(?:M\.)?([A-Za-z_]+)`", " ".join(table)))
+    sources = "".join(path.read_text() for path in sorted((ROOT / "stdlib_lua").glob("*.lua")))
+    assert len(names) > 20
+    assert names - set(re.findall(r"\w+", sources)) == set()
