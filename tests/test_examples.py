@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -112,3 +113,32 @@ def test_demo_reports_a_missing_folder() -> None:
     assert (code, out) == (1, "")
     assert err.startswith("FileNotFoundError: ")
     assert "examples/demo/largest.lua" in err
+
+
+@pytest.mark.slow
+def test_demo_rewrites_one_line_on_a_terminal(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number:02}.py").write_bytes(b"pass\n" * number)
+    terminal, stderr = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "examples.demo", str(tmp_path)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            timeout=GIVE_UP_S,
+            check=True,
+        )
+        progress, summary, *_ = os.read(terminal, 65536).decode().split("\r\n")
+    finally:
+        os.close(terminal)
+        os.close(stderr)
+    # Each state begins at the line's start; the last one is complete.
+    assert progress.startswith("\r[")
+    assert progress.endswith("\r[########################] 50 of 50 files read, 1 folders")
+    assert summary.startswith("8 tasks read them in ")
+    assert done.stdout.decode().splitlines()[1:3] == [
+        "    49       245  49.py",
+        "    48       240  48.py",
+    ]
