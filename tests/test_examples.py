@@ -80,6 +80,11 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 10
 
 
+def test_every_example_is_in_the_index() -> None:
+    index = (ROOT / "examples" / "README.md").read_text()
+    assert [path.name for path in EXAMPLES if f"({path.name})" not in index] == []
+
+
 @pytest.mark.slow
 def test_demo_ranks_the_files_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
