@@ -164,6 +164,8 @@ class Converter:
             return value
         if kind is str:
             return self._string(value, "value")
+        if kind is int and -_MAX_EXACT <= value <= _MAX_EXACT:
+            return value
         return self._to_lua(value, "value", ())
 
     def results(self, value: Any) -> tuple[Any, ...]:

@@ -31,8 +31,11 @@ OK, RAISED, MISUSED, ITERATOR = 0, 1, 2, 3
 _PARKED = (b"parked",)
 # Host functions behind every iterator (host.lua: STEP, CLOSE); registered ones follow.
 _STEP, _CLOSE, _FIRST_FREE = 1, 2, 3
-# Idle workers kept for the next call; each costs about 2 kB and 20 us to make anew.
-_MAX_IDLE = 64
+# Idle workers kept for the next call: each costs about 2 kB, and 20 us to make anew.
+_MAX_IDLE = 1000
+
+# Results that are no iterators, without looking closer.
+_PLAIN = frozenset({bool, int, float, str, bytes, tuple, list, dict})
 
 Reply = tuple[Any, ...]
 
@@ -202,7 +205,8 @@ class HostFunctions:
         if value is None:
             return (OK,)
         try:
-            if hasattr(value, "__anext__") or hasattr(value, "__next__"):
+            # Asking a number for an attribute it lacks costs as much as the rest.
+            if type(value) not in _PLAIN and (hasattr(value, "__anext__") or hasattr(value, "__next__")):
                 return ITERATOR, self.add_stream(name, value)
             return (OK, *self._convert.results(value))
         except ConversionError as error:
@@ -276,7 +280,8 @@ class HostFunctions:
         if job.task_id is not None:
             del self._jobs[job.task_id]
             self._completed.append((job.task_id, reply))
-            self._wake()
+            if len(self._completed) == 1:
+                self._wake()
         elif reply is not None and reply[0] == RAISED:
             self._on_fatal(reply[3])  # nobody waits for it, and it must not be lost
 

@@ -4,12 +4,10 @@
 
 local kernel = require("kernel")
 local failure = require("failure")
-local timers = require("timers")
 local waitlist = require("waitlist")
 
-local enter, park, pack, unpack, now =
-  kernel.enter, kernel.park, kernel.pack, kernel.unpack, kernel.now
-local TIMEOUT, arm, check_seconds = kernel.TIMEOUT, timers.arm, failure.check_seconds
+local park, pack, unpack, now = kernel.park, kernel.pack, kernel.unpack, kernel.now
+local TIMEOUT, check_seconds = kernel.TIMEOUT, failure.check_seconds
 local type, select = type, select
 
 local M = {}
@@ -18,6 +16,7 @@ local events = {} -- name -> waitlist
 
 local EVENT = {
   reason = "event",
+  queued = true,
   abort = function(task)
     local list = task.on
     if list:remove(task) then
@@ -31,6 +30,9 @@ local EVENT = {
   finish = function(values)
     if values == TIMEOUT then
       return nil, "timeout"
+    end
+    if values.n == 0 then
+      return
     end
     return unpack(values, 1, values.n)
   end,
@@ -65,13 +67,7 @@ function M.wait(name, timeout)
   if timeout ~= nil then
     check_seconds(2, "wait", timeout)
   end
-  local task = enter()
-  if timeout then
-    arm(task, now() + timeout)
-  end
-  local list = events[name] or new_list(name)
-  list:add(task)
-  return park(task, EVENT, list)
+  return park(EVENT, events[name] or new_list(name), timeout and now() + timeout)
 end
 
 --- Let a task that was spawned parked begin at the next emit of `name`, with the values.

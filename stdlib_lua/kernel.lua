@@ -21,6 +21,7 @@ local timers = require("timers")
 local failure = require("failure")
 local host = require("host_door") -- now, portal: the two functions that reach Python
 
+local arm, disarm = timers.arm, timers.disarm
 local on_error = failure.handler
 local CANCEL = failure.CANCEL
 local now = host.now
@@ -58,6 +59,8 @@ local function new_class()
 end
 local high, low = new_class(), new_class()
 local extra = 0 -- ready tasks in high and low together
+local classes = false -- whether any task was ever of another class
+local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
 local rounds = 0
 
 local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds it
@@ -120,15 +123,16 @@ local function reschedule(task, result)
   if not task.wait then
     error("kernel: task " .. task.id .. " was rescheduled while it did not wait")
   end
-  if task.timer then
-    timers.disarm(task)
+  if timed > 0 and task.timer then
+    timed = timed - 1
+    disarm(task)
   end
   task.wait = nil
   task.on = result
   if instrument then
     instrument("scheduled", task)
   end
-  if task.class then
+  if classes and task.class then
     push(task)
   else
     local n = ntail + 1
@@ -238,8 +242,9 @@ function M.spawn(scope, fn, args, options)
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
-  if options then
+  if options and options.class then
     task.class = options.class
+    classes = true
   end
   tasks[co] = task
   spawned = id
@@ -316,18 +321,40 @@ local function ended_early(task, result)
 end
 
 --- Park the running task until somebody reschedules it: the one funnel of every wait.
--- The caller has registered the task with whoever will wake it (and armed its timer); `kind.abort`
--- undoes that. Call it as a tail call: the frame saved is 64 bytes a parked task.
----@param task table as `enter` returned it
+-- Raises when the task is cancelled, before anything is registered. Call it as a tail call: the frame
+-- saved is 64 bytes a parked task.
 ---@param kind table what a wait of this kind means:
 --   reason  string for reports: "sleep", "event", "host", "io" or "resource"
+--   queued  true: the task waits in `on`, a waitlist
+--   begin   function(task, on): or it registers the task in its own way
 --   abort   function(task) -> boolean: unregister; false when the wait ends later by itself
+--   stubborn  true: waits although the task is cancelled
 --   detail  function(task) -> string: what it waits for, for people
 --   expire  function(task) -> any: the result when the task's timer comes first; without it TIMEOUT
---   finish  function(result) -> ...: turns what `reschedule` was given into the wait's values, or nil
----@param on any what it waits for, for `abort` and `detail`
+--   finish  function(result) -> ...: turns what `reschedule` was given into the wait's values
+---@param on any what it waits for
+---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
-local function park(task, kind, on)
+local function park(kind, on, at)
+  local task = tasks[current]
+  if not task then
+    error("cannot wait outside a task", 2)
+  end
+  if cancels > 0 and not kind.stubborn then
+    check_cancelled(task)
+  end
+  if kind.queued then
+    local last = on.last + 1
+    on.last = last
+    on[last] = task
+    task.slot = last
+  elseif kind.begin then
+    kind.begin(task, on)
+  end
+  if at then
+    timed = timed + 1
+    arm(task, at)
+  end
   task.wait, task.on = kind, on
   parks = parks + 1
   if instrument then
@@ -362,7 +389,8 @@ function M.abort(task, why)
     reschedule(task, TIMEOUT)
   else
     if task.timer then
-      timers.disarm(task)
+      timed = timed - 1
+      disarm(task)
     end
     task.wait, task.on, task.refusal = nil, REFUSED, why
   end
@@ -623,6 +651,7 @@ end
 
 --- A task's own timer came first: its wait ends with TIMEOUT, or with what `kind.expire` says.
 function Task:on_deadline()
+  timed = timed - 1
   local expire = self.wait.expire
   if expire then
     reschedule(self, expire(self))

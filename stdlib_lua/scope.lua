@@ -204,6 +204,7 @@ end
 -- Wait for the children; ends when they have, cancelled or not.
 local CHILDREN = {
   reason = "resource",
+  stubborn = true,
   abort = function()
     return false
   end,
@@ -276,14 +277,14 @@ end
 
 local BACKGROUND_ONLY = "only background tasks were left"
 
-local function wait_children(scope, task)
+local function wait_children(scope)
   while scope.waited > 0 do
-    park(task, CHILDREN, scope)
+    park(CHILDREN, scope)
   end
   if scope.count > 0 then
     scope:cancel(BACKGROUND_ONLY)
     while scope.count > 0 do
-      park(task, CHILDREN, scope)
+      park(CHILDREN, scope)
     end
   end
 end
@@ -306,7 +307,7 @@ local function wind_up(task, outer)
   while task.inner and task.inner ~= outer do
     local scope = task.inner
     scope:cancel("its coroutine was abandoned")
-    wait_children(scope, task)
+    wait_children(scope)
     close(scope, task)
   end
 end
@@ -332,7 +333,7 @@ local function leave(scope, task, ok, ...)
     scope:cancel("its body failed")
   end
   if scope.count > 0 then
-    wait_children(scope, task)
+    wait_children(scope)
   end
   close(scope, task)
   local background_only = scope.cancelled == BACKGROUND_ONLY

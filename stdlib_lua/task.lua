@@ -6,10 +6,9 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 local joiners = require("joiners")
-local timers = require("timers")
 
 local enter, park, now, current = kernel.enter, kernel.park, kernel.now, kernel.current
-local pack, unpack, arm = kernel.pack, kernel.unpack, timers.arm
+local pack, unpack = kernel.pack, kernel.unpack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
 local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
@@ -198,10 +197,8 @@ function M.sleep(seconds)
     check_seconds(1, "sleep", seconds)
     return yielded(now())
   end
-  local task = enter()
   local began = now()
-  arm(task, began + seconds)
-  return park(task, SLEEP, began)
+  return park(SLEEP, began, began + seconds)
 end
 
 --- Let other tasks run; a cooperative yield and a checkpoint.
@@ -211,6 +208,9 @@ local outcome
 
 local JOIN = {
   reason = "resource",
+  begin = function(task, target)
+    joiners.add(target, task)
+  end,
   abort = function(task)
     joiners.remove(task.on, task)
     return true
@@ -224,7 +224,7 @@ local JOIN = {
 }
 
 -- A join that does not care how the task ends.
-local END = { reason = JOIN.reason, abort = JOIN.abort, detail = JOIN.detail }
+local END = { reason = JOIN.reason, begin = JOIN.begin, abort = JOIN.abort, detail = JOIN.detail }
 
 -- `task`, the task it joins, the one that joins, ...
 local function join_chain(task)
@@ -302,8 +302,7 @@ function Task:join()
     return outcome(self)
   end
   check_cycle(joiner, self)
-  joiners.add(self, joiner)
-  return park(joiner, JOIN, self)
+  return park(JOIN, self)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -448,9 +447,7 @@ function M.race(list)
   for i = 1, n do
     local item = list[i]
     if is_task(item) and item:cancel("lost the race") then
-      local joiner = enter()
-      joiners.add(item, joiner)
-      park(joiner, END, item)
+      park(END, item)
     end
   end
   if not winner then

@@ -14,7 +14,7 @@ function M.new()
   return setmetatable({ last = 0, holes = 0 }, M)
 end
 
---- Append `task`; the caller parks it in the next line.
+--- Append `task` (kernel.park does the same in place for a wait whose kind is `queued`).
 function M:add(task)
   local last = self.last + 1
   self.last = last
