@@ -9,6 +9,7 @@ from a script, except through the kernel.
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -74,12 +75,10 @@ class VM:
         self._capi: CApi | None = None
         # Address of the C function behind debug.sethook.
         self._hook = 0
-        # Address to thread of every kernel loop.
-        self._threads: dict[int, Any] = {}
-        self._sethook = self._lua.eval(b"debug.sethook")
 
         door = self._lua.table()
         door[b"now"] = now
+        door[b"real_now"] = time.perf_counter
         if portal:
             self._open_portal(door, freeze)
         else:
@@ -136,16 +135,11 @@ class VM:
         if self._capi is None:
             return thread, 0
         address = self._address(thread)
-        self._threads[address] = thread
-        self._record_hook(address)
-        return thread, address
-
-    def _record_hook(self, address: int) -> None:
         # debug.sethook records the Lua function; the C hook it installs is what `arm` needs.
-        assert self._capi is not None
-        self._sethook(self._threads[address], self.embed[b"end_slice"], b"", 1)
+        self._lua.eval(b"debug.sethook")(thread, self.embed[b"end_slice"], b"", 1)
         self._hook = self._capi.hook_of(address) or 0
         self._capi.disarm(address)
+        return thread, address
 
     @property
     def can_end_slices(self) -> bool:
@@ -161,8 +155,6 @@ class VM:
         """Undo `end_slice`."""
         if self._capi is not None:
             self._capi.disarm(address)
-            if self.engine == "luajit":
-                self._record_hook(address)  # end_slice has removed it
 
     def close(self) -> None:
         """Cut every way from Lua to Python; the state itself goes with its last reference."""

@@ -13,10 +13,10 @@ from typing import Protocol
 
 __all__ = ["Watchdog"]
 
-# A slice may last this long before trio gets a checkpoint. trio's own users feel 10 ms; 5 ms leaves room
-# for the look interval.
-SLICE_S = 0.005
-LOOK_S = 0.0025
+# A slice may last this long before trio gets a checkpoint. Users feel 10 ms; 4 leave room for the interval
+# between looks and for the step that is under way.
+SLICE_S = 0.004
+LOOK_S = 0.002
 # Without a running slice for so long the thread stops looking and waits for the next slice.
 IDLE_LOOKS = 4
 

@@ -113,6 +113,9 @@ class Driver:
             self._deliver()
             tag, detail = self._slice()
             if tag == b"slice":
+                # Two: trio runs each batch of ready tasks in random order, so after one checkpoint a
+                # neighbour may not have had its turn yet.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.cancel_shielded_checkpoint()
             elif tag == b"crash":
                 self._crash(detail)
@@ -261,10 +264,14 @@ class Driver:
         if self._fatal_error is not None and task.error is self._fatal_error:
             self._fatal_heard = True
 
-    def errors(self) -> list[BaseException]:
-        """Return what must be raised when the runtime ends."""
+    def errors(self, *, body_cut: bool) -> list[BaseException]:
+        """Return what must be raised when the runtime ends.
+
+        Args:
+            body_cut: the block's body was cancelled, so the fatal error is raised whoever has heard it.
+        """
         if self._fatal_error is not None:
-            return [] if self._fatal_heard else [self._fatal_error]
+            return [] if self._fatal_heard and not body_cut else [self._fatal_error]
         return list(self._unheard.values())
 
     # -- acting on the kernel ------------------------------------------------------------------

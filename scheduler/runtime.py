@@ -178,7 +178,9 @@ async def open_runtime(
         failures.extend(group.exceptions if len(group.exceptions) == 1 else [group])
     except BaseException as error:
         failures.append(error)
-    failures.extend(error for error in driver.errors() if error not in failures)
+    failures.extend(
+        error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
+    )
     _raise(failures)
 
 

@@ -3,13 +3,15 @@
 Belongs here: the `.lua` files and the one function that reads them. Nothing in this package knows lupa.
 """
 
+import functools
 from importlib.resources import files
 
 __all__ = ["sources"]
 
 
+@functools.cache
 def sources() -> dict[str, bytes]:
-    """Read every Lua module of the standard library.
+    """Read every Lua module of the standard library, once per process.
 
     Returns:
         Module name ("kernel") to UTF-8 source.

@@ -13,19 +13,15 @@ local resume, create, wrap = coroutine.resume, coroutine.create, coroutine.wrap
 local co_status, co_close = coroutine.status, coroutine.close
 local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
-local relay, is_tag, owner_of = kernel.relay, kernel.is_tag, kernel.owner_of
-local raises, must_go_on = scope.raises, scope.must_go_on
+local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
+local count, must_go_on = scope.count, scope.must_go_on
 local CANCEL = failure.CANCEL
 
 local M = {}
 
--- Coroutines that wait inside some task: suspended for Lua, but nobody else may resume them.
-local waiting = setmetatable({}, { __mode = "k" })
-
--- Would Lua's own functions do to `co` what only its task may? What is not suspended they refuse.
-local function is_taken(co)
-  return (waiting[co] or owner_of(co)) and co_status(co) == "suspended"
-end
+-- Coroutines that wait inside some task, and, behind them, the scheduler's own: suspended for Lua, but
+-- nobody else may resume them. (What is not suspended Lua's own functions refuse.)
+local taken = setmetatable({}, { __mode = "k", __index = owned })
 
 local NOT_SUSPENDED = "cannot resume non-suspended coroutine"
 
@@ -57,9 +53,9 @@ end
 local function resumed(co, before, ok, ...)
   if ok then
     if is_tag[...] then
-      waiting[co] = true
+      taken[co] = true
       relay((...))
-      waiting[co] = nil
+      taken[co] = nil
       return resumed(co, before, resume(co))
     end
     return true, ...
@@ -76,10 +72,10 @@ function M.resume(...)
   if type(co) ~= "thread" then
     misused("coroutine.resume", resume, ...)
   end
-  if is_taken(co) then
+  if taken[co] and co_status(co) == "suspended" then
     return false, NOT_SUSPENDED
   end
-  return resumed(co, raises(), resume(...))
+  return resumed(co, count.raises, resume(...))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -105,9 +101,9 @@ end
 local function wrapped(co, before, ok, ...)
   if ok then
     if is_tag[...] then
-      waiting[co] = true
+      taken[co] = true
       relay((...))
-      waiting[co] = nil
+      taken[co] = nil
       return wrapped(co, before, resume(co))
     end
     return ...
@@ -122,10 +118,10 @@ function M.wrap(...)
   end
   local co = create(...)
   return function(...)
-    if is_taken(co) then
+    if taken[co] and co_status(co) == "suspended" then
       error(NOT_SUSPENDED, 2)
     end
-    return wrapped(co, raises(), resume(co, ...))
+    return wrapped(co, count.raises, resume(co, ...))
   end
 end
 
@@ -138,7 +134,8 @@ function M.status(...)
   if type(co) ~= "thread" then
     misused("coroutine.status", co_status, ...)
   end
-  return is_taken(co) and "normal" or co_status(co)
+  local state = co_status(co)
+  return state == "suspended" and taken[co] and "normal" or state
 end
 
 local function closed(before, ok, ...)
@@ -157,16 +154,16 @@ function M.close(...)
     misused("coroutine.close", co_close, ...)
   end
   local state = co_status(co)
-  if is_taken(co) then
+  if taken[co] and co_status(co) == "suspended" then
     error("cannot close a normal coroutine", 2)
   elseif state == "running" and closes_running then
-    if owner_of(co) then
+    if owned[co] then
       error("cannot close main thread", 2)
     end
   elseif state == "running" or state == "normal" then
     misused("coroutine.close", co_close, co)
   end
-  return closed(raises(), co_close(co))
+  return closed(count.raises, co_close(co))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -184,7 +181,7 @@ function M.pcall(...)
   if (...) == nil and select("#", ...) == 0 then
     misused("pcall", pcall)
   end
-  return passed(raises(), pcall(...))
+  return passed(count.raises, pcall(...))
 end
 
 -- Handlers that look at the stack they are called on: a function of ours there would show. They may see
@@ -198,15 +195,15 @@ function M.xpcall(...)
     misused("xpcall", xpcall, ...)
   end
   if looks_at_stack[handler] then
-    return passed(raises(), xpcall(...))
+    return passed(count.raises, xpcall(...))
   end
   local function guarded(err)
-    if rawequal(err, CANCEL) and must_go_on(err, raises()) then
+    if rawequal(err, CANCEL) and must_go_on(err, count.raises) then
       return err
     end
     return handler(err)
   end
-  return passed(raises(), xpcall(fn, guarded, select(3, ...)))
+  return passed(count.raises, xpcall(fn, guarded, select(3, ...)))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -215,7 +212,7 @@ end
 local running = coroutine.running
 
 local function seen(co, ...)
-  if owner_of(co) then
+  if owned[co] then
     kernel.expose(co)
   end
   return co, ...

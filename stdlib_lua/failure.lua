@@ -93,19 +93,32 @@ local function definition(info)
   return "function <" .. info.short_src .. ":" .. info.linedefined .. ">"
 end
 
+-- The number of levels of a stack. Asking for level n costs n steps, so look for the end by bisection: a
+-- stack that has overflowed has 200,000 levels.
+local function depth_of(thread)
+  local low, high = 0, 1
+  while getinfo(thread, high, "l") do
+    low, high = high, high * 2
+  end
+  while high - low > 1 do
+    local middle = (low + high - (low + high) % 2) / 2
+    if getinfo(thread, middle, "l") then
+      low = middle
+    else
+      high = middle
+    end
+  end
+  return high
+end
+
 -- The outermost frame that is the script's: the function the task runs.
 local function outermost(thread)
-  local found
-  local level = 0
-  local info = getinfo(thread, level, "S")
-  while info do
-    if info.what ~= "C" and not is_ours(info.short_src) then
-      found = info
+  for level = depth_of(thread), 0, -1 do
+    local info = getinfo(thread, level, "S")
+    if info and info.what ~= "C" and not is_ours(info.short_src) then
+      return definition(info)
     end
-    level = level + 1
-    info = getinfo(thread, level, "S")
   end
-  return found and definition(found)
 end
 
 -- coroutine -> what the handler saw last on it: {value, traceback, site}.

@@ -11,7 +11,7 @@
 local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
-local setmetatable = setmetatable
+local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
 end
@@ -19,12 +19,13 @@ local unpack = table.unpack or unpack
 
 local timers = require("timers")
 local failure = require("failure")
-local host = require("host_door") -- now, portal: the two functions that reach Python
+local host = require("host_door") -- now, real_now, portal: the functions that reach Python
 
 local arm, disarm = timers.arm, timers.disarm
 local on_error = failure.handler
 local CANCEL = failure.CANCEL
 local now = host.now
+local real_now = host.real_now -- the processor's time also when `now` is virtual
 
 local M = { pack = pack, unpack = unpack, now = now }
 
@@ -42,6 +43,7 @@ local TIMEOUT = {}
 M.TIMEOUT = TIMEOUT
 
 local tasks = {} -- coroutine -> task, from spawn to end
+local LOOP = {} -- stands there for the coroutines of kernel loops
 local current = nil -- coroutine of the running task
 local special = false -- the hot loop must stop and look why
 local overdue = false -- the watchdog wants the slice to end
@@ -565,10 +567,9 @@ local slice_ends = 0
 
 -- What follows a measured step.
 local function book(task, began, ...)
-  local time = now()
   task.yields = (task.yields or 0) + 1
-  task.run_time = (task.run_time or 0) + (time - began)
-  if slice_s and time >= slice_ends then
+  task.run_time = (task.run_time or 0) + (real_now() - began)
+  if slice_s and real_now() >= slice_ends then
     overdue = true
   end
   return ...
@@ -580,7 +581,7 @@ local function step(me, co)
   if not measuring then
     return settle(me, co, resume(co))
   end
-  return settle(me, co, book(tasks[co], now(), resume(co)))
+  return settle(me, co, book(tasks[co], real_now(), resume(co)))
 end
 
 local function run_class(me, class)
@@ -588,7 +589,7 @@ local function run_class(me, class)
     class.cur, class.nxt = class.nxt, class.cur
     class.head, class.tail, class.ntail = 1, class.ntail, 0
   end
-  while class.head <= class.tail and not overdue do
+  while class.head <= class.tail and not overdue and not frozen_call do
     local at = class.head
     local co = class.cur[at]
     class.cur[at] = nil
@@ -645,6 +646,9 @@ local function fire_timers()
   local owner = timers.pop_due(time)
   while owner do
     owner:on_deadline()
+    if overdue then
+      break -- thousands may be due together; the rest comes with the next slice
+    end
     owner = timers.pop_due(time)
   end
 end
@@ -665,10 +669,10 @@ local function run(me)
   loop_id = me
   fire_timers()
   if slice_s then
-    slice_ends = now() + slice_s
+    slice_ends = real_now() + slice_s
   end
   while true do
-    if frozen_call then
+    while frozen_call do
       local task = frozen_call
       frozen_call = nil
       perform(me, task)
@@ -733,6 +737,7 @@ end
 --- Body of a kernel loop's own coroutine; the driver resumes it slice by slice.
 ---@param me integer id of this loop
 function M.loop(me)
+  tasks[running()] = LOOP -- no task's, but out of the script's reach like one
   while true do
     yield(run(me))
   end
@@ -741,10 +746,9 @@ end
 --- The watchdog's hook: end the slice after this step.
 function M.end_slice()
   overdue, special = true, true
-  if jit then
-    -- Hooks are global there: left on, every instruction of the step would pay. The driver sets it anew.
-    debug.sethook()
-  end
+  -- Once is enough: left on, every instruction of the loop would pay. No mask means off, and the function
+  -- stays registered for the next time.
+  sethook(M.end_slice, "", 0)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -754,10 +758,8 @@ function M.current()
   return tasks[current]
 end
 
---- The task whose own coroutine `co` is, or nil: scripts may not touch those.
-function M.owner_of(co)
-  return tasks[co]
-end
+--- Coroutines that scripts may neither resume nor close: of tasks and of kernel loops. Read only.
+M.owned = tasks
 
 --- Count yields and run time per task; with `slice` also end slices by the clock (no watchdog).
 function M.measure(slice)
@@ -787,7 +789,9 @@ end
 function M.all_tasks()
   local list = {}
   for _, task in pairs(tasks) do
-    list[#list + 1] = task
+    if task ~= LOOP then
+      list[#list + 1] = task
+    end
   end
   table.sort(list, function(a, b)
     return a.id < b.id

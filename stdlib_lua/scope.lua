@@ -20,7 +20,9 @@ Scope.__index = Scope
 
 local M = { Scope = Scope }
 
-local raises = 0 -- how often CANCEL was raised, in all tasks; see M.raises
+-- How often CANCEL was raised, in all tasks. pcall compares: was it raised inside and then replaced?
+local count = { raises = 0 }
+M.count = count
 
 -- ---------------------------------------------------------------------------------------------
 -- Is it cancelled?
@@ -56,19 +58,14 @@ end
 
 local function check(task)
   if is_cancelled(task) then
-    raises = raises + 1
-    task.raised = raises
+    count.raises = count.raises + 1
+    task.raised = count.raises
     error(CANCEL, 0)
   end
 end
 
---- The number of the latest raise. pcall compares it: was CANCEL raised inside and then replaced?
-function M.raises()
-  return raises
-end
-
 --- Must `value`, caught by pcall in the running task, go on as CANCEL?
----@param before integer `raises()` when the protected call began
+---@param before integer `count.raises` when the protected call began
 function M.must_go_on(value, before)
   if not kernel.cancelling() then
     return false
