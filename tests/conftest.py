@@ -1,4 +1,4 @@
-"""What every test shares: the engines, runtimes under a virtual clock, and the check that nothing is left over."""
+"""What every test shares: engines, runtimes in virtual time, and the check that nothing is left over."""
 
 from __future__ import annotations
 

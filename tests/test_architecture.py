@@ -35,7 +35,9 @@ def imports(path: Path) -> set[str]:
 
 def code_of(path: Path) -> str:
     """Lua source without comments and strings, lines kept."""
-    text = re.sub(r"--\[\[.*?\]\]", lambda found: "\n" * found.group().count("\n"), path.read_text(), flags=re.DOTALL)
+    text = re.sub(
+        r"--\[\[.*?\]\]", lambda found: "\n" * found.group().count("\n"), path.read_text(), flags=re.DOTALL
+    )
     text = re.sub(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", '""', text)
     return re.sub(r"--[^\n]*", "", text)
 
@@ -65,7 +67,8 @@ def test_one_file_knows_lupa() -> None:
     users = [
         name(path)
         for path in FILES
-        if any(found.split(".")[0] == "lupa" for found in imports(path)) or re.search(r"[\"']lupa[.\"']", path.read_text())
+        if any(found.split(".")[0] == "lupa" for found in imports(path))
+        or re.search(r"[\"']lupa[.\"']", path.read_text())
     ]
     assert users == ["bridge/vm.py"]
 
@@ -109,7 +112,17 @@ def test_lua_library_uses_what_all_engines_share() -> None:
 def test_no_file_names_a_place_of_one_machine() -> None:
     pattern = re.compile(r"(?<![\w.$:/{}-])/(?:home|root|work|Users|private|var/folders|mnt|tmp)/\w")
     suffixes = {".py", ".lua", ".toml", ".md", ".sh", ".yml", ".yaml", ".cfg", ".mjs"}
-    hidden = {".git", ".venv", ".tools", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "build", "dist"}
+    hidden = {
+        ".git",
+        ".venv",
+        ".tools",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        "build",
+        "dist",
+    }
     offences = [
         f"{name(path)}:{number}"
         for path in ROOT.rglob("*")

@@ -106,7 +106,8 @@ async def test_negative_zero_keeps_its_sign(lua: Lua) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"\xff\xfe", bytes(range(256)), b"caf\xe9", b"\xed\xa0\x80", bytearray(b"\x80ab"), memoryview(b"\x80")]
+    "value",
+    [b"\xff\xfe", bytes(range(256)), b"caf\xe9", b"\xed\xa0\x80", bytearray(b"\x80ab"), memoryview(b"\x80")],
 )
 async def test_binary_strings_survive_unchanged(lua: Lua, value: Any) -> None:
     length, back = await lua("return #(...), ...", value)
@@ -118,7 +119,9 @@ async def test_bytes_that_are_text_come_back_as_text(lua: Lua) -> None:
 
 
 async def test_text_with_a_lone_surrogate_is_a_clear_error(lua: Lua) -> None:
-    with pytest.raises(scheduler.ConversionError, match=r"the string holds a lone surrogate at 1; pass bytes instead"):
+    with pytest.raises(
+        scheduler.ConversionError, match=r"the string holds a lone surrogate at 1; pass bytes instead"
+    ):
         await lua("return ...", "a\ud800")
 
 
@@ -175,7 +178,15 @@ async def test_e49_sequences_and_mappings_become_tables(lua: Lua, value: Any, de
 
 
 @pytest.mark.parametrize(
-    "value", [[1, 2, 3], {"a": [1, {"b": None or 2}]}, [None, 1, None], {"text": "ü", "bin": b"\xff"}, [[], [1]], nested(100)]
+    "value",
+    [
+        [1, 2, 3],
+        {"a": [1, {"b": 2}]},
+        [None, 1, None],
+        {"text": "ü", "bin": b"\xff"},
+        [[], [1]],
+        nested(100),
+    ],
 )
 async def test_containers_there_and_back(lua: Lua, value: Any) -> None:
     back = await lua("return ...", value)
@@ -289,7 +300,8 @@ async def test_python_functions_of_every_kind_become_lua_functions(engine: str) 
             "builtin": len,
         }
         assert await runtime.run(
-            "local f = ... return { f.now(1), f.later(1), f.method(1), f.partial(), f.builtin('four') }", functions
+            "local f = ... return { f.now(1), f.later(1), f.method(1), f.partial(), f.builtin('four') }",
+            functions,
         ) == [0, 2, 10, 42, 4]
 
 
@@ -366,7 +378,7 @@ async def test_host_object_lives_as_long_as_lua_holds_it(engine: str) -> None:
     async with opened(engine) as runtime:
         connection = Connection()
         reference = weakref.ref(connection)
-        runtime.register("open", lambda box=[connection]: box.pop())  # noqa: B006  # one use
+        runtime.register("open", lambda box=[connection]: box.pop())  # one use
         await runtime.run("kept = open()")
         del connection
         gc.collect()

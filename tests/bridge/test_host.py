@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.lowlevel
 from conftest import Lua, opened
 
 import scheduler
@@ -61,7 +62,12 @@ async def test_async_function_that_never_waits_answers_too(lua: Lua) -> None:
     async def immediate(x: int) -> int:
         return x + 1
 
-    assert await lua("local x = 0 for i = 1, 100 do x = immediate(x) end return x", host={"immediate": immediate}) == 100
+    assert (
+        await lua(
+            "local x = 0 for i = 1, 100 do x = immediate(x) end return x", host={"immediate": immediate}
+        )
+        == 100
+    )
 
 
 async def test_names_with_dots_are_fields_of_tables(lua: Lua) -> None:
@@ -199,14 +205,25 @@ async def test_annotated_arguments_are_accepted(lua: Lua, call: str, result: str
         ("a.typed(true)", "bad argument #1 to 'a.typed' (integer expected for 'a', got boolean)"),
         ("a.typed(1, 'x')", "bad argument #2 to 'a.typed' (number expected for 'b', got string 'x')"),
         ("a.typed(1, 1, 5)", "bad argument #3 to 'a.typed' (nil or string expected for 'c', got number 5)"),
-        ("a.typed(1, 1, '\\255')", "bad argument #3 to 'a.typed' (nil or string expected for 'c', got string that is not"),
-        ("a.typed(1, 1, 'c', { x = 1 })", "bad argument #4 to 'a.typed' (nil or table with keys 1..n expected for 'd', got table)"),
+        (
+            "a.typed(1, 1, '\\255')",
+            "bad argument #3 to 'a.typed' (nil or string expected for 'c', got string that is not",
+        ),
+        (
+            "a.typed(1, 1, 'c', { x = 1 })",
+            "bad argument #4 to 'a.typed' (nil or table with keys 1..n expected for 'd', got table)",
+        ),
         ("a.typed(1, 1, 'c', { 1 }, 5)", "bad argument #5 to 'a.typed' (takes at most 4 arguments, got 5)"),
-        ("a.typed(coroutine.create(print))", "bad argument #1 to 'a.typed' (value: a Lua thread (coroutine) cannot"),
+        (
+            "a.typed(coroutine.create(print))",
+            "bad argument #1 to 'a.typed' (value: a Lua thread (coroutine) cannot",
+        ),
     ],
 )
 async def test_wrong_arguments_name_function_argument_and_line(lua: Lua, call: str, message: str) -> None:
-    ok, error = await lua(f"return pcall(function()\n local x = {call} return x end)", host={"a.typed": typed})
+    ok, error = await lua(
+        f"return pcall(function()\n local x = {call} return x end)", host={"a.typed": typed}
+    )
     assert not ok
     assert error.startswith("string:2: "), error
     assert message in error
@@ -339,7 +356,7 @@ async def test_host_functions_see_the_context_of_the_block(lua: Lua) -> None:
     VARIABLE.set("of the test")
 
     async def later() -> str:
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         return VARIABLE.get()
 
     assert await lua("return now(), later()", host={"now": VARIABLE.get, "later": later}) == (
@@ -391,7 +408,9 @@ async def test_an_exhausted_iterator_stays_exhausted(lua: Lua) -> None:
     def once() -> Iterator[int]:
         yield 1
 
-    assert await lua("local next = once() return { next(), tostring(next()), tostring(next()) }", host={"once": once}) == [
+    assert await lua(
+        "local next = once() return { next(), tostring(next()), tostring(next()) }", host={"once": once}
+    ) == [
         1,
         "nil",
         "nil",
@@ -417,16 +436,19 @@ async def test_early_break_closes_the_generator(lua_with_close: Lua) -> None:
                 await trio.sleep(1)
             log.append("async closed")
 
-    assert await lua_with_close(
-        """
+    assert (
+        await lua_with_close(
+            """
         for i in numbers() do if i == 2 then break end end
         note("after sync loop")
         for i in ticks() do if i == 2 then break end end
         note("after async loop")
         pcall(function() for i in ticks() do error("in the body") end end)
         """,
-        host={"numbers": numbers, "ticks": ticks, "note": log.append},
-    ) is None
+            host={"numbers": numbers, "ticks": ticks, "note": log.append},
+        )
+        is None
+    )
     assert log == ["sync closed", "after sync loop", "async closed", "after async loop", "async closed"]
 
 
@@ -515,7 +537,8 @@ async def test_yielded_none_is_a_clear_error(lua: Lua) -> None:
         yield None
 
     ok, message = await lua(
-        "local ok, e = pcall(function() for _ in holes() do end end) return ok, e.message", host={"holes": holes}
+        "local ok, e = pcall(function() for _ in holes() do end end) return ok, e.message",
+        host={"holes": holes},
     )
     assert not ok
     assert message == "'holes' yielded None, which would end a Lua loop; yield False or a tuple"
@@ -528,7 +551,9 @@ async def test_cancel_scope_inside_an_async_generator_keeps_its_task(lua: Lua) -
                 await trio.sleep(1)
                 yield i
 
-    assert await lua("local s = 0 for i in guarded() do s = s + i end return s", host={"guarded": guarded}) == 3
+    assert (
+        await lua("local s = 0 for i in guarded() do s = s + i end return s", host={"guarded": guarded}) == 3
+    )
 
 
 async def test_an_iterator_left_open_is_closed_with_the_runtime(engine: str) -> None:
@@ -582,7 +607,10 @@ async def test_call_sync_nested_and_interleaved(lua: Lua) -> None:
             return inner
           end)
         end
-        local got = task.all({ function() return work("slow", 2) end, function() return work("quick", 1) end })
+        local got = task.all({
+          function() return work("slow", 2) end,
+          function() return work("quick", 1) end,
+        })
         return { log, got }
         """,
         host={"apply": apply},
@@ -600,7 +628,10 @@ async def test_error_in_call_sync_reaches_python_and_goes_on_to_lua(lua: Lua) ->
             raise
 
     ok, kind, message = await lua(
-        "local ok, e = pcall(apply, function() task.sleep(1) error('inside', 0) end) return ok, e.kind, e.message",
+        """
+        local ok, e = pcall(apply, function() task.sleep(1) error("inside", 0) end)
+        return ok, e.kind, e.message
+        """,
         host={"apply": apply},
     )
     assert (ok, kind, message, seen) == (False, "LuaError", "inside", ["inside"])
@@ -615,7 +646,9 @@ async def test_call_sync_in_the_wrong_place_says_what_to_do(engine: str) -> None
         with pytest.raises(RuntimeError, match="use `await function"):
             function.call_sync()
         runtime.register("wrong", wrong)
-        with pytest.raises(scheduler.LuaError, match="call_sync works only inside a synchronous host function"):
+        with pytest.raises(
+            scheduler.LuaError, match="call_sync works only inside a synchronous host function"
+        ):
             await runtime.run("wrong(function() end)")
 
 
@@ -623,10 +656,14 @@ async def test_lua_function_awaited_in_an_async_host_function(lua: Lua) -> None:
     async def twice(function: scheduler.LuaFunction, x: int) -> Any:
         return await function(await function(x))
 
-    assert await lua("return twice(function(x) task.sleep(1) return x * 3 end, 2)", host={"twice": twice}) == 18
+    assert (
+        await lua("return twice(function(x) task.sleep(1) return x * 3 end, 2)", host={"twice": twice}) == 18
+    )
 
 
-async def test_cancelling_an_awaited_lua_function_cancels_it_and_waits_for_its_cleanup(engine_with_close: str) -> None:
+async def test_cancelling_an_awaited_lua_function_cancels_it_and_waits_for_its_cleanup(
+    engine_with_close: str,
+) -> None:
     log: list[str] = []
     async with opened(engine_with_close) as runtime:
         runtime.register("note", log.append)
@@ -660,9 +697,13 @@ async def test_python_function_as_a_callback_value_may_be_called_long_after(lua:
     def subscribe() -> Any:
         return log.append
 
-    assert await lua(
-        "local f = subscribe() collectgarbage() task.sleep(1) f(1) collectgarbage() f(2)", host={"subscribe": subscribe}
-    ) is None
+    assert (
+        await lua(
+            "local f = subscribe() collectgarbage() task.sleep(1) f(1) collectgarbage() f(2)",
+            host={"subscribe": subscribe},
+        )
+        is None
+    )
     assert log == [1, 2]
 
 

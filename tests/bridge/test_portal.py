@@ -13,10 +13,12 @@ import scheduler
 
 # Each place runs `wait` inside a C function of Lua and returns a value that proves it went through.
 PLACES = {
-    "sort": "local t = { 3, 1, 2 } table.sort(t, function(a, b) wait() return a < b end) return table.concat(t)",
+    "sort": "local t = { 3, 1, 2 }"
+    " table.sort(t, function(a, b) wait() return a < b end) return table.concat(t)",
     "gsub": "return (string.gsub('abc', '%a', function(c) wait() return c:upper() end))",
     "tostring": "return tostring(setmetatable({}, { __tostring = function() wait() return 'text' end }))",
-    "print": "return string.format('%s', setmetatable({}, { __tostring = function() wait() return 'text' end }))",
+    "format": "local thing = setmetatable({}, { __tostring = function() wait() return 'text' end })"
+    " return string.format('%s', thing)",
     "load reader": "local parts = { 'return ', '5' } local i = 0"
     " return load(function() wait() i = i + 1 return parts[i] end)()",
     "nested": """
@@ -57,7 +59,7 @@ RESULTS = {
     "sort": "123",
     "gsub": "ABC",
     "tostring": "text",
-    "print": "text",
+    "format": "text",
     "load reader": 5,
     "nested": "12",
     "coroutine in sort": "12",
@@ -86,7 +88,9 @@ async def host() -> None:
 async def test_f1_every_wait_works_in_every_place(lua: Lua, place: str, wait: str) -> None:
     code = f"""
         local others = 0
-        task.spawn_with({{ background = true }}, function() while true do task.sleep(0.1) others = others + 1 end end)
+        task.spawn_with({{ background = true }}, function()
+          while true do task.sleep(0.1) others = others + 1 end
+        end)
         local function wait() {WAITS[wait]} end
         local function place() {PLACES[place]} end
         return place(), others
@@ -197,7 +201,10 @@ async def test_call_sync_without_the_portal_still_lets_the_function_wait(lua: Lu
     def apply(function: scheduler.LuaFunction) -> Any:
         return function.call_sync()
 
-    assert await lua("return apply(function() task.sleep(1) return 5 end)", host={"apply": apply}, portal=False) == 5
+    assert (
+        await lua("return apply(function() task.sleep(1) return 5 end)", host={"apply": apply}, portal=False)
+        == 5
+    )
 
 
 async def test_runtime_that_ends_while_tasks_are_frozen_unwinds_them(engine_with_close: str) -> None:
@@ -207,7 +214,9 @@ async def test_runtime_that_ends_while_tasks_are_frozen_unwinds_them(engine_with
         for _ in range(20):
             runtime.spawn("""
                 table.sort({ 2, 1 }, function(a, b)
-                  local guard <close> = setmetatable({}, { __close = function() task.shield(note, "unwound") end })
+                  local guard <close> = setmetatable({}, { __close = function()
+                    task.shield(note, "unwound")
+                  end })
                   task.sleep(100)
                   return a < b
                 end)

@@ -36,7 +36,9 @@ def test_portal_is_available_and_can_be_switched_off(engine: str) -> None:
     assert (off.portal_missing, off.can_end_slices) == ("switched off", False)
 
 
-def test_missing_c_api_is_said_and_everything_else_loads(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_c_api_is_said_and_everything_else_loads(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(_module: object) -> CApi:
         raise CApiMissing("lupa.lua54 does not export lua_sethook")
 
@@ -45,7 +47,9 @@ def test_missing_c_api_is_said_and_everything_else_loads(engine: str, monkeypatc
     assert (vm.portal_missing, vm.can_end_slices) == ("lupa.lua54 does not export lua_sethook", False)
 
 
-async def test_missing_c_api_makes_such_waits_raise_the_reason(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_c_api_makes_such_waits_raise_the_reason(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(_module: object) -> CApi:
         raise CApiMissing("this build exports nothing")
 

@@ -122,7 +122,8 @@ async def test_ended_slice_loses_nothing(lua: Lua) -> None:
 
 
 async def test_scripts_own_hooks_survive(lua_with_close: Lua) -> None:
-    assert await lua_with_close("""
+    assert (
+        await lua_with_close("""
         local lines = 0
         debug.sethook(function() lines = lines + 1 end, "l")
         local x = 1
@@ -130,4 +131,6 @@ async def test_scripts_own_hooks_survive(lua_with_close: Lua) -> None:
         debug.sethook()
         for _ = 1, 200000 do task.yield() end
         return lines >= 2
-    """) is True
+    """)
+        is True
+    )

@@ -215,7 +215,8 @@ async def test_error_of_ones_own_after_swallowing_another_error_is_an_error(lua:
 
 async def test_cancelled_error_of_a_joined_task_can_be_caught(lua: Lua) -> None:
     """Joining a cancelled task raises a plain error table: the joiner itself is not cancelled."""
-    assert await lua("""
+    assert (
+        await lua("""
         local target = task.spawn(task.sleep, 100)
         local t = task.spawn(function()
           local ok, e = pcall(target.join, target)
@@ -225,7 +226,9 @@ async def test_cancelled_error_of_a_joined_task_can_be_caught(lua: Lua) -> None:
         task.sleep(1)
         target:cancel()
         return t:join()
-    """) == "cancelled"
+    """)
+        == "cancelled"
+    )
 
 
 async def test_cancelling_a_task_cancels_the_scopes_it_has_open(lua: Lua) -> None:
@@ -290,13 +293,16 @@ async def test_join_wakes_when_the_joiner_is_cancelled_and_the_target_lives_on(l
 
 
 async def test_reasons_reach_info_and_the_joiners_error(lua: Lua) -> None:
-    assert await lua("""
+    assert (
+        await lua("""
         local t = task.spawn_with({ name = "x" }, task.sleep, 100)
         task.sleep(1)
         t:cancel("user pressed stop")
         local ok, e = pcall(t.join, t)
         return e.message
-    """) == "task 2 'x' was cancelled: user pressed stop"
+    """)
+        == "task 2 'x' was cancelled: user pressed stop"
+    )
 
 
 async def test_a_task_in_an_abandoned_coroutine_is_no_obstacle(lua: Lua) -> None:

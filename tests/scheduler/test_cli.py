@@ -121,7 +121,11 @@ def test_virtual_clock_ends_an_hour_at_once_with_exact_times(shell: Shell) -> No
           task.spawn(function() print(i, task.sleep(s), task.now()) end)
         end
     """
-    assert shell.run("--virtual-clock", "-e", code) == (0, "3\t0.25\t0.25\n2\t10.0\t10.0\n1\t3600.0\t3600.0\n", "")
+    assert shell.run("--virtual-clock", "-e", code) == (
+        0,
+        "3\t0.25\t0.25\n2\t10.0\t10.0\n1\t3600.0\t3600.0\n",
+        "",
+    )
 
 
 def test_stats_go_to_stderr_at_the_end(shell: Shell) -> None:
@@ -169,21 +173,31 @@ def test_version_and_help(shell: Shell) -> None:
         ([], "no script: name a .lua file, a folder with main.lua, or - for stdin; or use -e CODE"),
         (["missing.lua"], "no such script: missing.lua"),
         (["empty_folder"], "the folder empty_folder has no main.lua"),
-        (["--stat", "script.lua"], "unknown option '--stat': did you mean --stats? To hand it to the script, put it after --"),
-        (["script.lua", "--nonsense"], "unknown option '--nonsense': To hand it to the script, put it after --"),
+        (
+            ["--stat", "script.lua"],
+            "unknown option '--stat': did you mean --stats? To hand it to the script, put it after --",
+        ),
+        (
+            ["script.lua", "--nonsense"],
+            "unknown option '--nonsense': To hand it to the script, put it after --",
+        ),
         (["script.lua", "-x"], "unknown option '-x'"),
-        (["--param", "novalue", "script.lua"], "bad --param 'novalue': expected KEY=VALUE, as in --param city=Oslo"),
+        (
+            ["--param", "novalue", "script.lua"],
+            "bad --param 'novalue': expected KEY=VALUE, as in --param city=Oslo",
+        ),
         (["--param", "=x", "script.lua"], "bad --param '=x': expected KEY=VALUE"),
         (["script.lua", "--param"], "argument --param: expected one argument"),
-        (["--timeout", "soon", "script.lua"], "bad --timeout 'soon': expected seconds, a number that is not negative"),
+        (
+            ["--timeout", "soon", "script.lua"],
+            "bad --timeout 'soon': expected seconds, a number that is not negative",
+        ),
         (["--timeout", "-1", "script.lua"], "bad --timeout '-1': expected seconds"),
         (["--timeout", "nan", "script.lua"], "bad --timeout 'nan': expected seconds"),
         (["--engine", "lua99", "script.lua"], "invalid choice: 'lua99'"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_one_clear_message(
-    shell: Shell, words: list[str], message: str
-) -> None:
+def test_wrong_usage_exits_with_2_and_one_clear_message(shell: Shell, words: list[str], message: str) -> None:
     shell.write("script.lua", "print('must not run')")
     (shell.folder / "empty_folder").mkdir()
     code, stdout, stderr = shell.run(*words)
@@ -251,7 +265,10 @@ def test_failing_script_exits_with_1_and_lua_traceback_without_python_frames(she
 
 
 def test_failure_of_a_task_names_the_task_and_its_function(shell: Shell) -> None:
-    shell.write("fail.lua", "task.spawn_with({ name = 'worker' }, function()\n  task.sleep(1)\n  local x = nil + 1\nend)")
+    shell.write(
+        "fail.lua",
+        "task.spawn_with({ name = 'worker' }, function()\n  task.sleep(1)\n  local x = nil + 1\nend)",
+    )
     code, stdout, stderr = shell.run("--virtual-clock", "fail.lua")
     assert (code, stdout) == (1, "")
     lines = stderr.splitlines()
@@ -263,7 +280,10 @@ def test_failure_of_a_task_names_the_task_and_its_function(shell: Shell) -> None
 def test_several_failures_are_all_reported(shell: Shell) -> None:
     shell.write(
         "fail.lua",
-        "for i = 1, 2 do task.spawn(function() task.sleep(1) error('failure ' .. i, 0) end) end task.sleep(5)",
+        "for i = 1, 2 do\n"
+        "  task.spawn(function() task.sleep(1) error('failure ' .. i, 0) end)\n"
+        "end\n"
+        "task.sleep(5)",
     )
     code, stdout, stderr = shell.run("--virtual-clock", "fail.lua")
     assert (code, stdout) == (1, "")
@@ -347,16 +367,19 @@ def test_e35_deadlock_lets_cleanup_run(shell: Shell) -> None:
 
 
 def test_waiting_background_tasks_are_no_deadlock(shell: Shell) -> None:
-    assert shell.run(
-        "-e", "task.spawn_with({ background = true }, event.wait, 'never') print('end')"
-    ) == (0, "end\n", "")
+    assert shell.run("-e", "task.spawn_with({ background = true }, event.wait, 'never') print('end')") == (
+        0,
+        "end\n",
+        "",
+    )
 
 
 # -- os.exit -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("argument", "code"), [("", 0), ("true", 0), ("false", 1), ("0", 0), ("7", 7), ("255", 255), ("nil, true", 0)]
+    ("argument", "code"),
+    [("", 0), ("true", 0), ("false", 1), ("0", 0), ("7", 7), ("255", 255), ("nil, true", 0)],
 )
 def test_os_exit_gives_the_code(shell: Shell, argument: str, code: int) -> None:
     assert shell.run("-e", f"io.write('before') os.exit({argument}) print('never')") == (code, "before", "")

@@ -1,5 +1,7 @@
 """The driver: one trio task, woken and never polling, and what it does when things break."""
 
+# ruff: noqa: PT012  # what is tested is raised by the end of an `async with` block
+
 from __future__ import annotations
 
 import gc
@@ -131,7 +133,9 @@ async def test_emit_from_a_host_function_wakes_lua_tasks(engine: str) -> None:
         """) == (1, "heard")
 
 
-async def test_synchronous_host_function_works_in_the_cleanup_of_a_cancelled_task(lua_with_close: Lua) -> None:
+async def test_synchronous_host_function_works_in_the_cleanup_of_a_cancelled_task(
+    lua_with_close: Lua,
+) -> None:
     """What does not wait does not raise: a cleanup may log and close without a shield."""
     log: list[str] = []
     await lua_with_close(
@@ -149,7 +153,9 @@ async def test_synchronous_host_function_works_in_the_cleanup_of_a_cancelled_tas
     assert log == ["closing", "closed"]
 
 
-async def test_async_host_function_in_the_cleanup_of_a_cancelled_task_needs_a_shield(lua_with_close: Lua) -> None:
+async def test_async_host_function_in_the_cleanup_of_a_cancelled_task_needs_a_shield(
+    lua_with_close: Lua,
+) -> None:
     log: list[str] = []
 
     async def save(what: str) -> None:
@@ -191,7 +197,9 @@ async def test_failure_of_the_kernel_is_a_crash_with_its_cause_and_nothing_hangs
     assert isinstance(caught.value.__cause__, MemoryError)
 
 
-async def test_joiners_of_a_crashed_runtime_receive_the_crash(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_joiners_of_a_crashed_runtime_receive_the_crash(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     received: list[str] = []
 
     async def join(task: scheduler.LuaTask) -> None:
@@ -254,7 +262,9 @@ async def test_same_program_gives_the_same_trace_every_time(lua: Lua) -> None:
           task.spawn_with({ priority = i % 3 == 0 and "high" or "normal" }, function()
             for step = 1, 3 do
               log[#log + 1] = i * 10 + step
-              if (i + step) % 4 == 0 then task.sleep(0.5) elseif i % 2 == 0 then task.yield() else event.wait("e", step) end
+              if (i + step) % 4 == 0 then task.sleep(0.5)
+              elseif i % 2 == 0 then task.yield()
+              else event.wait("e", step) end
             end
           end)
         end

@@ -38,7 +38,12 @@ async def test_lua_error_has_message_traceback_task_and_spawn_site(lua: Lua) -> 
             "end)"
         )
     error = caught.value
-    assert (error.message, str(error), error.kind, error.errors) == ("string:2: boom", "string:2: boom", None, ())
+    assert (error.message, str(error), error.kind, error.errors) == (
+        "string:2: boom",
+        "string:2: boom",
+        None,
+        (),
+    )
     assert error.task == "task 2 'worker'"
     assert error.spawned_at == "function <string:4>"
     assert error.__cause__ is None
@@ -90,7 +95,12 @@ async def test_several_failures_are_fields_of_one_error(lua: Lua) -> None:
         ("failure 3", "task 4 't3'"),
     ]
     assert error.report().splitlines()[0] == "3 tasks failed:"
-    assert error.message.splitlines() == ["3 tasks failed:", "  1. failure 1", "  2. failure 2", "  3. failure 3"]
+    assert error.message.splitlines() == [
+        "3 tasks failed:",
+        "  1. failure 1",
+        "  2. failure 2",
+        "  3. failure 3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +130,9 @@ async def test_error_values_of_every_kind(lua: Lua, raised: str, message: str, k
     assert (caught.value.message, caught.value.kind) == (message, kind)
 
 
-@pytest.mark.parametrize("raised", ["nil", "42", "{}", "print", "setmetatable({}, { __tostring = error })", "'text'"])
+@pytest.mark.parametrize(
+    "raised", ["nil", "42", "{}", "print", "setmetatable({}, { __tostring = error })", "'text'"]
+)
 async def test_error_values_reach_pcall_and_joiners_unchanged(lua: Lua, raised: str) -> None:
     assert await lua(f"""
         local value = {raised}
@@ -168,7 +180,17 @@ async def test_error_in_an_error_handler_is_an_error(lua: Lua) -> None:
 
 @pytest.mark.parametrize(
     "rubbish",
-    ["", "nil", "1, 2, 3", "{}", "print", "'park'", "setmetatable({}, { __eq = error })", "task.current()", "coroutine.running()"],
+    [
+        "",
+        "nil",
+        "1, 2, 3",
+        "{}",
+        "print",
+        "'park'",
+        "setmetatable({}, { __eq = error })",
+        "task.current()",
+        "coroutine.running()",
+    ],
 )
 async def test_a_task_that_yields_rubbish_has_yielded_cooperatively(lua: Lua, rubbish: str) -> None:
     assert await lua(f"""
@@ -181,18 +203,21 @@ async def test_a_task_that_yields_rubbish_has_yielded_cooperatively(lua: Lua, ru
     """) == ["other", 0, "running"]
 
 
-@pytest.mark.parametrize("answer", ["true", "false", "error('from __eq')"])
+@pytest.mark.parametrize("answer", ["return true", "return false", "error('from __eq')"])
 async def test_a_yielded_table_with_a_lying_eq_is_rubbish_too(lua: Lua, answer: str) -> None:
     """The kernel must never let a script's metamethod decide what a yield means."""
-    assert await lua(f"""
-        local rubbish = setmetatable({{}}, {{ __eq = function() {answer.replace("true", "return true").replace("false", "return false")} end }})
+    assert (
+        await lua(f"""
+        local rubbish = setmetatable({{}}, {{ __eq = function() {answer} end }})
         local t = task.spawn(function()
           coroutine.yield(rubbish)
           coroutine.wrap(function() coroutine.yield(rubbish) end)()
           return "went on"
         end)
         return t:join()
-    """) == "went on"
+    """)
+        == "went on"
+    )
 
 
 async def test_an_error_value_with_a_lying_eq_is_an_error(lua: Lua) -> None:
@@ -241,7 +266,15 @@ async def test_scripts_can_neither_resume_nor_close_the_schedulers_threads(lua: 
           closed[i] = coroutine.close ~= nil and pcall(coroutine.close, co)
         end
         return { resumed, closed, (t:join()) }
-    """) == [["false: cannot resume non-suspended coroutine"] * 2, [False, False], "fine"]
+    """) in (
+        [["false: cannot resume non-suspended coroutine"] * 2, [False, False], "fine"],
+        # LuaJIT's own text for a coroutine that resumes itself
+        [
+            ["false: cannot resume running coroutine", "false: cannot resume non-suspended coroutine"],
+            [False, False],
+            "fine",
+        ],
+    )
 
 
 async def test_coroutine_parked_in_one_task_cannot_be_resumed_from_another(lua: Lua) -> None:

@@ -49,14 +49,17 @@ async def test_wait_times_out_with_nil_and_the_reason(lua: Lua) -> None:
 
 
 async def test_an_event_just_before_the_timeout_wins(lua: Lua) -> None:
-    assert await lua("""
+    assert (
+        await lua("""
         local t = task.spawn(event.wait, "close", 2)
         task.sleep(1.99)
         event.emit("close", "made it")
         local v = t:join()
         task.sleep(10)
         return v
-    """) == "made it"
+    """)
+        == "made it"
+    )
 
 
 async def test_waiter_that_waits_again_does_not_get_the_same_event_twice(lua: Lua) -> None:
@@ -114,7 +117,10 @@ async def test_an_event_reaches_waiters_inside_coroutines_and_sort_callbacks(lua
     assert await lua("""
         local log = {}
         task.spawn(function()
-          local generator = coroutine.wrap(function() local v = event.wait("e"); log[#log + 1] = { "nested", v } end)
+          local generator = coroutine.wrap(function()
+            local v = event.wait("e")
+            log[#log + 1] = { "nested", v }
+          end)
           generator()
         end)
         task.spawn(function()

@@ -150,13 +150,16 @@ async def test_scope_cancel_ends_children_and_is_no_error(lua: Lua) -> None:
 
 
 async def test_values_of_a_body_that_ended_before_its_scope_was_cancelled_are_kept(lua: Lua) -> None:
-    assert await lua("""
+    assert (
+        await lua("""
         return task.scope(function(scope)
           scope:spawn(function() task.sleep(1) scope:cancel() end)
           scope:spawn(task.sleep, 100)
           return "kept"
         end)
-    """) == "kept"
+    """)
+        == "kept"
+    )
 
 
 async def test_scope_can_be_cancelled_from_a_sibling_task(lua: Lua) -> None:
