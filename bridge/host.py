@@ -22,13 +22,14 @@ import outcome
 import trio
 
 from bridge.convert import Converter
-from bridge.errors import ConversionError, HostMisuse
+from bridge.errors import ConversionError, HostMisuse, TaskCancelled
 
 __all__ = ["HostFunctions"]
 
 # How a call ended; stdlib_lua/host.lua knows the same numbers.
 OK, RAISED, MISUSED, ITERATOR = 0, 1, 2, 3
 _PARKED = (b"parked",)
+_CANCELLED = (b"cancelled",)
 # Host functions behind every iterator (host.lua: STEP, CLOSE); registered ones follow.
 _STEP, _CLOSE, _FIRST_FREE = 1, 2, 3
 # Idle workers kept for the next call: each costs about 2 kB, and 20 us to make anew.
@@ -81,6 +82,8 @@ class HostFunctions:
         *,
         wake: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
+        was_cancelled: Callable[[], bool],
+        cancel_blocked: Callable[[int], None],
     ) -> None:
         """Prepare.
 
@@ -88,10 +91,14 @@ class HostFunctions:
             converter: converts arguments and results.
             wake: tells the driver that a call has completed.
             on_fatal: takes an exception that no script may see (KeyboardInterrupt, SystemExit).
+            was_cancelled: whether the task of the synchronous call that runs now was cancelled meanwhile.
+            cancel_blocked: cancels what the synchronous call of a task waits for.
         """
         self._convert = converter
         self._wake = wake
         self._on_fatal = on_fatal
+        self._was_cancelled = was_cancelled
+        self._cancel_blocked = cancel_blocked
         self._functions: dict[int, _Function] = {}
         self._by_identity: dict[int, int] = {}
         self._next = _FIRST_FREE
@@ -171,6 +178,9 @@ class HostFunctions:
             if type(value) is types.CoroutineType:
                 return self._start(_Job(task_id, function.name, value))
             return self._reply(function.name, value)
+        except TaskCancelled as error:
+            # From call_sync: the Lua task's own cancellation, on its way out through Python.
+            return _CANCELLED if self._was_cancelled() else _raised(error)
         except Exception as error:
             return _raised(error)
         except BaseException as error:
@@ -178,9 +188,11 @@ class HostFunctions:
             return _raised(error)
 
     def cancel(self, task_id: int) -> None:
-        """Cancel the trio work of a call; unknown and finished ones are ignored."""
+        """Cancel the trio work of a call, or what its synchronous function waits for."""
         job = self._jobs.get(task_id)
-        if job is not None and not job.cancelled:
+        if job is None:
+            self._cancel_blocked(task_id)
+        elif not job.cancelled:
             job.cancelled = True
             if job.worker is not None:
                 job.worker.scope.cancel()
@@ -331,10 +343,14 @@ class _Worker:
                     job.worker = self
                     if job.cancelled:
                         self.scope.cancel()
+                    reply: Reply | None
                     try:
                         reply = owner._finish(job, await job.work)
                     except StopAsyncIteration:
                         reply = (OK,)
+                    except TaskCancelled as error:
+                        # A Lua callback was cancelled together with this call.
+                        reply = None if job.cancelled else _raised(error)
                     except Exception as error:
                         reply = _raised(error)
                     done, job = job, None

@@ -48,6 +48,12 @@ class KernelLoop:
     frozen: bool = False
     # It gave trio a checkpoint in the middle of a task's step: it must go on before it can serve others.
     paused: bool = False
+    # Id of the Lua task whose host call it performs.
+    caller: int = 0
+    # That task was cancelled while its host function was blocked: what it waits for must end.
+    cancelled: bool = False
+    # Ends what the blocked host function waits for; None when it does not wait.
+    cancel_wait: Callable[[], None] | None = None
 
 
 class Loops:
@@ -129,20 +135,34 @@ class Loops:
         assert hub is not None
         hub.switch(_FROZEN)
 
-    def waker(self) -> Callable[[], None]:
-        """Return what ends the `freeze` that the running host function calls next."""
+    def inside(self) -> KernelLoop | None:
+        """Return the loop on whose greenlet the caller runs: it is in a synchronous host function."""
         loop = self._active
-        assert loop is not None
+        return loop if loop is not None and loop.greenlet is greenlet.getcurrent() else None
 
-        def wake() -> None:
-            self._thawed.append(loop)
+    def block(self, loop: KernelLoop, cancel_wait: Callable[[], None]) -> None:
+        """Stop the synchronous host function on `loop`, the caller, until `unblock`.
 
-        return wake
+        Args:
+            loop: what `inside` returned.
+            cancel_wait: called when the Lua task behind the host function is cancelled meanwhile.
+        """
+        loop.cancel_wait = cancel_wait
+        try:
+            self.freeze()
+        finally:
+            loop.cancel_wait = None
 
-    def inside(self) -> bool:
-        """Whether the caller runs on a loop's greenlet: in a synchronous host function."""
-        loop = self._active
-        return loop is not None and loop.greenlet is greenlet.getcurrent()
+    def unblock(self, loop: KernelLoop) -> None:
+        """Let a blocked host function go on at the next slice."""
+        self._thawed.append(loop)
+
+    def cancel_blocked(self, task_id: int) -> None:
+        """Cancel what the blocked host function of a Lua task waits for, if it has one."""
+        for loop in self._loops.values():
+            if loop.caller == task_id and loop.cancel_wait is not None:
+                loop.cancelled = True
+                loop.cancel_wait()
 
     def _fresh(self) -> KernelLoop:
         if self._spare:
@@ -171,6 +191,10 @@ class Loops:
                 if tag in _FOR_THE_HUB:
                     assert self._hub is not None
                     self._hub.switch(message)
+                elif tag == b"call":
+                    loop.caller, loop.cancelled = message[1], False
+                    reply = handle(message)
+                    loop.caller = 0
                 else:
                     reply = handle(message)
             except BaseException as error:

@@ -73,6 +73,9 @@ class VM:
         # Why the portal cannot be used; None when it can.
         self.portal_missing: str | None = None
         self._capi: CApi | None = None
+        # Taken before a script can replace them.
+        self._format = self._lua.eval(b"string.format")
+        self._sethook = self._lua.eval(b"debug.sethook")
         # Address of the C function behind debug.sethook.
         self._hook = 0
 
@@ -122,7 +125,7 @@ class VM:
         self._capi = capi
 
     def _address(self, thread: Any) -> int:
-        text: bytes = self._lua.eval(b"function(co) return string.format('%p', co) end")(thread)
+        text: bytes = self._format(b"%p", thread)
         return int(text, 16)
 
     def new_loop(self, number: int) -> tuple[Any, int]:
@@ -136,7 +139,7 @@ class VM:
             return thread, 0
         address = self._address(thread)
         # debug.sethook records the Lua function; the C hook it installs is what `arm` needs.
-        self._lua.eval(b"debug.sethook")(thread, self.embed[b"end_slice"], b"", 1)
+        self._sethook(thread, self.embed[b"end_slice"], b"", 1)
         self._hook = self._capi.hook_of(address) or 0
         self._capi.disarm(address)
         return thread, address

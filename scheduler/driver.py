@@ -29,7 +29,7 @@ from bridge.errors import (
     WaitingTask,
 )
 from bridge.host import HostFunctions
-from bridge.portal import Loops
+from bridge.portal import KernelLoop, Loops
 from bridge.vm import VM
 from bridge.watchdog import Watchdog
 from scheduler.function import LuaFunction
@@ -61,7 +61,13 @@ class Driver:
             function_type=self.vm.function_type,
             exact_integers=self.vm.exact_integers,
         )
-        self.host = HostFunctions(self.converter, wake=self.wake, on_fatal=self._fatal)
+        self.host = HostFunctions(
+            self.converter,
+            wake=self.wake,
+            on_fatal=self._fatal,
+            was_cancelled=self._caller_was_cancelled,
+            cancel_blocked=self.loops.cancel_blocked,
+        )
         self._lua = _Functions(self.vm.embed)
         self._watchdog = Watchdog(self)
         if not self.vm.can_end_slices:
@@ -185,6 +191,15 @@ class Driver:
     def _stuck(self) -> bool:
         return self._detect_deadlock and bool(self.tasks) and self.host.pending == 0
 
+    def _caller_was_cancelled(self) -> bool:
+        loop = self.loops.active
+        return loop is not None and loop.cancelled
+
+    def unblock(self, loop: KernelLoop) -> None:
+        """Let a blocked synchronous host function go on."""
+        self.loops.unblock(loop)
+        self.wake()
+
     def _new_loop(self, number: int) -> tuple[Any, int]:
         return self.vm.new_loop(number)
 
@@ -261,6 +276,10 @@ class Driver:
     def heard(self, task: LuaTask) -> None:
         """Note that somebody received the outcome of `task`."""
         self._unheard.pop(task.id, None)
+
+    def joined(self, task: LuaTask) -> None:
+        """Note that the embedding program received the outcome, which then is not raised again."""
+        self.heard(task)
         if self._fatal_error is not None and task.error is self._fatal_error:
             self._fatal_heard = True
 
@@ -270,9 +289,10 @@ class Driver:
         Args:
             body_cut: the block's body was cancelled, so the fatal error is raised whoever has heard it.
         """
-        if self._fatal_error is not None:
-            return [] if self._fatal_heard and not body_cut else [self._fatal_error]
-        return list(self._unheard.values())
+        errors = list(self._unheard.values())
+        if self._fatal_error is not None and (body_cut or not self._fatal_heard):
+            errors.insert(0, self._fatal_error)
+        return errors
 
     # -- acting on the kernel ------------------------------------------------------------------
 

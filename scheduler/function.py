@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from bridge.errors import RuntimeClosed
+from bridge.errors import RuntimeClosed, TaskCancelled
 
 if TYPE_CHECKING:
-    from bridge.portal import Loops
+    from bridge.portal import KernelLoop, Loops
     from scheduler.task import LuaTask
 
 __all__ = ["LuaFunction"]
@@ -28,7 +28,7 @@ class _Core(Protocol):
         self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
     ) -> LuaTask: ...
 
-    def wake(self) -> None: ...
+    def unblock(self, loop: KernelLoop) -> None: ...
 
 
 class LuaFunction:
@@ -75,23 +75,21 @@ class LuaFunction:
 
         Raises:
             LuaError: the function failed.
+            TaskCancelled: the Lua task that called the host function was cancelled; let it pass.
             RuntimeError: not called from a synchronous host function.
         """
         if self._core.closed:
             raise RuntimeClosed("this Lua runtime has ended; open a new one")
         loops = self._core.loops
-        if not loops.inside():
+        loop = loops.inside()
+        if loop is None:
             raise RuntimeError(
                 "call_sync works only inside a synchronous host function that Lua called; "
                 "use `await function(...)` here"
             )
+        if loop.cancelled:
+            raise TaskCancelled("the Lua task that called the host function was cancelled")
         task = self._core.spawn_function(self._function, args, name="call from Python")
-        wake = loops.waker()
-
-        def ended() -> None:
-            wake()
-            self._core.wake()
-
-        task.watch(ended)
-        loops.freeze()
+        task.watch(lambda: self._core.unblock(loop))
+        loops.block(loop, lambda: task.cancel("its caller was cancelled"))
         return task.result_nowait()

@@ -66,6 +66,8 @@ class _Core(Protocol):
 
     def heard(self, task: LuaTask) -> None: ...
 
+    def joined(self, task: LuaTask) -> None: ...
+
 
 class LuaTask:
     """A Lua task spawned from Python."""
@@ -113,7 +115,7 @@ class LuaTask:
             await self._ended.wait()
         finally:
             self._joiners -= 1
-        self._core.heard(self)
+        self._core.joined(self)
         assert self._outcome is not None
         return _fresh(self._outcome)
 

@@ -11,6 +11,7 @@
 local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
+local rawequal = rawequal
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -29,11 +30,12 @@ local real_now = host.real_now -- the processor's time also when `now` is virtua
 
 local M = { pack = pack, unpack = unpack, now = now }
 
--- The tags. Private tables: nothing a script yields can be mistaken for one.
-local TURN = {} -- a cooperative yield: run me again in the next round
-local PARK = {} -- I registered what I wait for; somebody will reschedule me
-local CALL = {} -- perform my host call now
-local DONE = {} -- my body has ended
+-- The tags. Private functions: nothing a script yields can be mistaken for one, and unlike a table
+-- a function compares without asking the other value's __eq.
+local function TURN() end -- a cooperative yield: run me again in the next round
+local function PARK() end -- I registered what I wait for; somebody will reschedule me
+local function CALL() end -- perform my host call now
+local function DONE() end -- my body has ended
 M.is_tag = { [TURN] = true, [PARK] = true, [CALL] = true }
 
 -- Results that `park` turns into something else than a value.
@@ -151,7 +153,7 @@ local function conclude(task, ok, ...)
   end
   if ok then
     task.state, task.on = "done", select("#", ...) > 0 and pack(...) or nil
-  elseif (...) == CANCEL and cancels > 0 then
+  elseif rawequal((...), CANCEL) and cancels > 0 then
     task.state, task.on = "cancelled", nil
   else
     task.state, task.on = "failed", failure.capture((...), task)
@@ -523,7 +525,7 @@ local function after_call(me, task, verdict, ...)
     return nil
   end
   task.wait = nil
-  task.on = pack(verdict, ...)
+  task.on = verdict == "cancelled" and CANCELLED or pack(verdict, ...)
   if overdue then
     -- trio gets its checkpoint; no other task runs, a synchronous call is no switch.
     overdue = false
@@ -667,6 +669,7 @@ end
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
+  current = nil -- after a freeze it is the frozen task still
   fire_timers()
   if slice_s then
     slice_ends = real_now() + slice_s

@@ -10,7 +10,7 @@ local failure = require("failure")
 local joiners = require("joiners")
 local timers = require("timers")
 
-local xpcall, error, setmetatable = xpcall, error, setmetatable
+local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
 local wake_joiners = joiners.wake
 local reschedule, park, cancelling = kernel.reschedule, kernel.park, kernel.cancelling
@@ -71,7 +71,7 @@ function M.must_go_on(value, before)
     return false
   end
   local task = kernel.current()
-  if not task or not (value == CANCEL or (task.raised or 0) > before) then
+  if not task or not (rawequal(value, CANCEL) or (task.raised or 0) > before) then
     return false
   end
   return is_cancelled(task)
@@ -323,7 +323,7 @@ local function leave(scope, task, ok, ...)
   end
   wind_up(task, scope)
   local failed
-  if not ok and (...) == CANCEL and is_cancelled(task) then
+  if not ok and rawequal((...), CANCEL) and is_cancelled(task) then
     scope.cut = true
   elseif not ok then
     failed = failure.capture((...), task)
