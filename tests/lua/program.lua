@@ -2,6 +2,7 @@
 --
 -- `...` is the list of actions of the main task. The log is the global table `trace`: one line per entry,
 -- "actor kind time fields...", the actor being the id of the running task, 0 outside any.
+-- luacheck: globals trace
 
 local program = ...
 
@@ -53,8 +54,9 @@ local function run_all(actions, context)
   end
 end
 
--- A context: `chain`, what can cancel the code that runs in it, up to the nearest shield; `open`, the
--- script's scopes it may spawn into, innermost last.
+-- A context: `chain`, what can cancel the code that runs in it, up to the nearest shield; `home`, what can
+-- cancel a task that is spawned there (its scope, not the spawning task); `open`, the script's scopes it
+-- may spawn into, innermost last.
 local function inside(context, marker, handle)
   local open = context.open
   local chain = context.chain .. marker .. ","
@@ -62,7 +64,7 @@ local function inside(context, marker, handle)
     open = { unpack(open) }
     open[#open + 1] = { handle = handle, chain = chain, name = marker }
   end
-  return { chain = chain, open = open }
+  return { chain = chain, home = chain, open = open }
 end
 
 local function text(err)
@@ -117,11 +119,12 @@ end
 
 function actions.spawn(context, slot, options, where, body)
   local open = context.open[#context.open - where]
-  local chain = open and open.chain or context.chain
+  local home = open and open.chain or context.home
   local child
   local function main()
-    log("start", chain .. "t" .. child.id .. ",")
-    run_all(body, { chain = chain .. "t" .. child.id .. ",", open = context.open })
+    local chain = home .. "t" .. child.id .. ","
+    log("start", chain)
+    run_all(body, { chain = chain, home = home, open = context.open })
     log("returns")
   end
   if open then
@@ -176,7 +179,7 @@ end
 
 function actions.shield(context, body)
   task.shield(function()
-    run_all(body, { chain = "", open = context.open })
+    run_all(body, { chain = "", home = "", open = context.open })
   end)
 end
 
@@ -222,5 +225,7 @@ function run(action, context)
   actions[action[1]](context, unpack(action, 2))
 end
 
-run_all(program, { chain = "t" .. task.current().id .. ",", open = {} })
+-- The runtime opens a scope around every script, so that the main task owns what it spawns.
+local main = "t" .. task.current().id .. ","
+run_all(program, { chain = main, home = main, open = {} })
 log("returns")

@@ -1,5 +1,6 @@
 --- Hundreds of tasks parked where Lua cannot yield, some cancelled, garbage collected in between.
 -- Driven by tests/stress/portal.py: `...` is the seed and the number of tasks; returns a summary.
+-- luacheck: read globals host_async host_sync host_collect
 
 local seed, count = ...
 

@@ -1,4 +1,4 @@
-"""Run portal.lua with several seeds; a subprocess of tests/test_portal_stress.py: `portal.py ENGINE SEEDS`."""
+"""Run portal.lua with several seeds: `portal.py ENGINE SEED...`; tests/test_portal_stress.py starts it."""
 
 from __future__ import annotations
 
