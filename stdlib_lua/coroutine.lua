@@ -15,6 +15,7 @@ local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
 local count, must_go_on = scope.count, scope.must_go_on
+local gsub, running = string.gsub, coroutine.running
 local CANCEL = failure.CANCEL
 
 local M = {}
@@ -33,7 +34,7 @@ local closes_running = _VERSION == "Lua 5.5" -- coroutine.close() ends the runni
 local function misused(name, native, ...)
   local _, message = pcall(native, ...) -- called so, it knows neither its name nor a line
   local called = getinfo(2, "n").name or names_unnamed and name or "?"
-  message = message:gsub("'%?'", function()
+  message = gsub(message, "'%?'", function()
     return "'" .. called .. "'"
   end, 1)
   error(message, 3)
@@ -149,7 +150,7 @@ end
 function M.close(...)
   local co = ...
   if closes_running and select("#", ...) == 0 then
-    co = coroutine.running()
+    co = running()
   elseif type(co) ~= "thread" then
     misused("coroutine.close", co_close, ...)
   end
@@ -208,8 +209,6 @@ end
 
 -- ---------------------------------------------------------------------------------------------
 -- running
-
-local running = coroutine.running
 
 local function seen(co, ...)
   if owned[co] then

@@ -11,7 +11,7 @@ local event = require("event")
 local script = require("script")
 
 local load, type, tostring, error, ipairs = load, type, tostring, error, ipairs
-local collectgarbage = collectgarbage
+local collectgarbage, gmatch, concat = collectgarbage, string.gmatch, table.concat
 local pack, unpack, post, now = kernel.pack, kernel.unpack, kernel.post, kernel.now
 
 local M = {}
@@ -155,7 +155,7 @@ M.loop, M.end_slice = kernel.loop, kernel.end_slice
 function M.register(globals, fn, name, waits)
   local parent = globals
   local path = {}
-  for part in name:gmatch("[^.]+") do
+  for part in gmatch(name, "[^.]+") do
     path[#path + 1] = part
   end
   for i = 1, #path - 1 do
@@ -164,11 +164,7 @@ function M.register(globals, fn, name, waits)
       child = {}
       parent[path[i]] = child
     elseif type(child) ~= "table" then
-      return "'"
-        .. table.concat(path, ".", 1, i)
-        .. "' is a "
-        .. type(child)
-        .. " already, not a table"
+      return "'" .. concat(path, ".", 1, i) .. "' is a " .. type(child) .. " already, not a table"
     end
     parent = child
   end

@@ -66,6 +66,9 @@ function M.wait(name, timeout)
   end
   if timeout ~= nil then
     check_seconds(2, "wait", timeout)
+    if timeout == 0 then
+      kernel.fire_soon()
+    end
   end
   return park(EVENT, events[name] or new_list(name), timeout and now() + timeout)
 end

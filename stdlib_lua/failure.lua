@@ -6,6 +6,7 @@ local getmetatable, setmetatable, pcall, rawequal = getmetatable, setmetatable, 
 local tostring, type, pairs, error = tostring, type, pairs, error
 local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
 local concat, running = table.concat, coroutine.running
+local find, gmatch, gsub = string.find, string.gmatch, string.gsub
 
 local M = {}
 
@@ -25,7 +26,7 @@ local CANCEL = M.CANCEL
 local OURS = "[scheduler]/"
 
 local function is_ours(source)
-  return source:find(OURS, 1, true) ~= nil
+  return find(source, OURS, 1, true) ~= nil
 end
 
 --- A traceback without our own frames.
@@ -40,19 +41,19 @@ function M.clean_traceback(thread, level)
   end
   local kept = {}
   local ours_before = false
-  for line in text:gmatch("[^\n]+") do
-    if line:find(OURS, 1, true) then
+  for line in gmatch(text, "[^\n]+") do
+    if find(line, OURS, 1, true) then
       ours_before = true
       -- The C function that our frame called (xpcall, yield) says nothing either.
-      while kept[#kept] and kept[#kept]:find("^\t%[C%]:") and kept[#kept]:find("pcall") do
+      while kept[#kept] and find(kept[#kept], "^\t%[C%]:") and find(kept[#kept], "pcall") do
         kept[#kept] = nil
       end
-    elseif not (ours_before and line:find("^\t%[C%]: in function '?x?pcall")) then
+    elseif not (ours_before and find(line, "^\t%[C%]: in function '?x?pcall")) then
       ours_before = false
       kept[#kept + 1] = line
     end
   end
-  while #kept > 1 and (kept[#kept]:find("^\t%[C%]:") or kept[#kept] == "\t(...tail calls...)") do
+  while #kept > 1 and (find(kept[#kept], "^\t%[C%]:") or kept[#kept] == "\t(...tail calls...)") do
     kept[#kept] = nil
   end
   return concat(kept, "\n")
@@ -65,7 +66,7 @@ function M.text(value)
   end
   local ok, text = pcall(tostring, value)
   if ok and type(text) == "string" then
-    if type(value) == "table" and not (getmetatable(value) and text:find("^table: ") == nil) then
+    if type(value) == "table" and not (getmetatable(value) and find(text, "^table: ") == nil) then
       local message = type(value.message) == "string" and value.message
       return message or "(error object is a table value)"
     end
@@ -166,7 +167,7 @@ local Group = {
   __tostring = function(self)
     local lines = { #self.errors .. " tasks failed:" }
     for i = 1, #self.errors do
-      lines[#lines + 1] = "  " .. i .. ". " .. M.text(self.errors[i]):gsub("\n", "\n     ")
+      lines[#lines + 1] = "  " .. i .. ". " .. gsub(M.text(self.errors[i]), "\n", "\n     ")
     end
     return concat(lines, "\n")
   end,

@@ -12,6 +12,7 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
+local sort, pairs = table.sort, pairs
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -64,6 +65,7 @@ end
 local high, low = new_class(), new_class()
 local extra = 0 -- ready tasks in high and low together
 local classes = false -- whether any task was ever of another class
+local due = false -- a timer was armed that is due already: it fires before the next round
 local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
 local rounds = 0
 
@@ -273,7 +275,8 @@ local function may_freeze()
         .. "metamethod called from C) and the portal is not available: "
         .. (host.portal_missing or "unknown reason")
   end
-  if collectgarbage("isrunning") == nil then
+  local collecting = collectgarbage("isrunning")
+  if collecting == nil or jit and collecting == false and not M.collector_stopped then
     return false, "cannot wait inside a __gc metamethod"
   end
   if not current or co_status(current) == "suspended" then
@@ -322,6 +325,12 @@ local function ended_early(task, result)
   local why = task.refusal
   task.refusal = nil
   error(why, 0)
+end
+
+--- A wait without any patience is about to begin: its timer fires before the next round, however long
+-- the slice is.
+function M.fire_soon()
+  due = true
 end
 
 --- Park the running task until somebody reschedules it: the one funnel of every wait.
@@ -692,6 +701,10 @@ local function run(me)
       end
     end
     if head > tail then
+      if due then
+        due = false
+        fire_timers()
+      end
       local class = extra > 0 and pick_class()
       if class then
         run_class(me, class)
@@ -796,7 +809,7 @@ function M.all_tasks()
       list[#list + 1] = task
     end
   end
-  table.sort(list, function(a, b)
+  sort(list, function(a, b)
     return a.id < b.id
   end)
   return list

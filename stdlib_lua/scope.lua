@@ -11,6 +11,7 @@ local joiners = require("joiners")
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
+local insert, now = table.insert, kernel.now
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
 local wake_joiners = joiners.wake
 local reschedule, park, cancelling = kernel.reschedule, kernel.park, kernel.cancelling
@@ -339,7 +340,7 @@ local function leave(scope, task, ok, ...)
   if failed or errors then
     errors = errors or {}
     if failed then
-      table.insert(errors, 1, failed)
+      insert(errors, 1, failed)
     end
     local all = failure.combine(errors)
     remember(task, all)
@@ -376,8 +377,12 @@ function M.run(options, fn, ...)
   if options.shield then
     scope.shield = true
   end
-  if options.deadline then
-    timers.arm(scope, options.deadline)
+  local deadline = options.deadline
+  if deadline and deadline > now() then
+    timers.arm(scope, deadline)
+  elseif deadline then
+    task.inner = scope
+    scope:cancel("timeout")
   end
   if options.passed then
     return run(scope, task, fn, scope, ...)

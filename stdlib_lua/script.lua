@@ -25,6 +25,18 @@ local function exit(code)
   end
 end
 
+-- On LuaJIT "the collector does not run" means two things, that it was stopped or that a finalizer runs;
+-- the kernel must know which.
+local collectgarbage = collectgarbage
+local function collect(option, ...)
+  if option == "stop" then
+    kernel.collector_stopped = true
+  elseif option == "restart" then
+    kernel.collector_stopped = false
+  end
+  return collectgarbage(option, ...)
+end
+
 --- Give the globals the libraries; `python`, lupa's own table, goes.
 function M.install(globals)
   guarded.install(globals)
@@ -32,6 +44,9 @@ function M.install(globals)
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
   globals.python = nil
+  if jit then
+    globals.collectgarbage = collect
+  end
   local loaded = globals.package.loaded
   loaded.python = nil
   loaded.task, loaded.event, loaded.sleep = task_table, event_table, library.sleep
