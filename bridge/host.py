@@ -22,12 +22,14 @@ import outcome
 import trio
 
 from bridge.convert import Converter
-from bridge.errors import ConversionError, HostMisuse, TaskCancelled
+from bridge.errors import ConversionError, DeadlockError, HostMisuse, ScriptExit, TaskCancelled
 
 __all__ = ["HostFunctions"]
 
 # How a call ended; stdlib_lua/host.lua knows the same numbers.
 OK, RAISED, MISUSED, ITERATOR = 0, 1, 2, 3
+# What a Lua callback raises in Python when it did not fail but was ended.
+_ENDINGS = (TaskCancelled, ScriptExit, DeadlockError)
 _PARKED = (b"parked",)
 _CANCELLED = (b"cancelled",)
 # Host functions behind every iterator (host.lua: STEP, CLOSE); registered ones follow.
@@ -178,7 +180,7 @@ class HostFunctions:
             if type(value) is types.CoroutineType:
                 return self._start(_Job(task_id, function.name, value))
             return self._reply(function.name, value)
-        except TaskCancelled as error:
+        except _ENDINGS as error:
             # From call_sync: the Lua task's own cancellation, on its way out through Python.
             return _CANCELLED if self._was_cancelled() else _raised(error)
         except Exception as error:
@@ -348,7 +350,7 @@ class _Worker:
                         reply = owner._finish(job, await job.work)
                     except StopAsyncIteration:
                         reply = (OK,)
-                    except TaskCancelled as error:
+                    except _ENDINGS as error:
                         # A Lua callback was cancelled together with this call.
                         reply = None if job.cancelled else _raised(error)
                     except Exception as error:

@@ -5,7 +5,7 @@ local guarded = require("coroutine")
 local library = require("task")
 local event = require("event")
 
-local type, error, math_floor = type, error, math.floor
+local type, error, math_floor, jit = type, error, math.floor, jit
 
 local M = {}
 

@@ -6,6 +6,7 @@
 local kernel = require("kernel")
 
 local reschedule = kernel.reschedule
+local setmetatable = setmetatable
 
 local M = {}
 M.__index = M
