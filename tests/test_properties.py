@@ -302,21 +302,26 @@ def _errors_in(text: str) -> set[str]:
 
 
 def _surfaced(error: BaseException | None) -> set[str]:
-    if error is None:
-        return set()
-    found = _errors_in(str(error))
-    for inner in getattr(error, "errors", ()) or getattr(error, "exceptions", ()):
-        found |= _surfaced(inner)
+    found = set()
+    for leaf in _leaves(error):
+        found |= _errors_in(str(leaf))
+        for part in getattr(leaf, "errors", ()):
+            found |= _surfaced(part)
     return found
+
+
+def _leaves(error: BaseException | None) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [] if error is None else [error]
 
 
 def check(program: list[Any], engine: str) -> None:
     """Run `program` and hold its log against the rules."""
     run = execute(program, engine)
     assert run.trace, run.error
-    assert run.error is None or isinstance(run.error, (scheduler.LuaError, scheduler.DeadlockError)), (
-        run.error
-    )
+    for error in _leaves(run.error):
+        assert isinstance(error, (scheduler.LuaError, scheduler.DeadlockError)), error
     model = Model()
     model.read(run.entries())
     lost = model.raised - model.caught - _surfaced(run.error)
