@@ -103,7 +103,7 @@ class Driver:
         self._on_failure = on_failure
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as workers:
-                self.host.open(workers)
+                self.host.workers.open(workers)
                 try:
                     await self._drive()
                 except BaseException:
@@ -126,7 +126,7 @@ class Driver:
             elif tag == b"crash":
                 self._crash(detail)
                 return
-            elif self._woken or self.host.has_completed or self.loops.has_thawed:
+            elif self._woken or self.host.workers.has_completed or self.loops.has_thawed:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             elif self._leaving and self._finished():
                 return
@@ -182,14 +182,14 @@ class Driver:
             trio.lowlevel.reschedule(task)
 
     def _deliver(self) -> None:
-        for task_id, reply in self.host.take_completed():
+        for task_id, reply in self.host.workers.take_completed():
             if reply is None:
                 self._lua.complete_cancelled(task_id)
             else:
                 self._lua.complete(task_id, *reply)
 
     def _stuck(self) -> bool:
-        return self._detect_deadlock and bool(self.tasks) and self.host.pending == 0
+        return self._detect_deadlock and bool(self.tasks) and self.host.workers.pending == 0
 
     def _caller_was_cancelled(self) -> bool:
         loop = self.loops.active
@@ -404,7 +404,7 @@ class Driver:
         counts = {name.decode(): int(value) for name, value in row.items()}
         return RuntimeStatistics(
             **counts,
-            host_calls_pending=self.host.pending,
+            host_calls_pending=self.host.workers.pending,
             loops_frozen=self.loops.frozen_count,
             slices=self._slices,
         )
