@@ -17,7 +17,7 @@ from bridge.capi import CApi, CApiMissing
 from bridge.errors import LuaSyntaxError, SchedulerError
 from stdlib_lua import sources
 
-__all__ = ["ENGINES", "VM"]
+__all__ = ["ENGINES", "VM", "KernelFunctions"]
 
 # Engine name to lupa module. Plain `lupa.LuaRuntime` is Lua 5.5 since lupa 2.7, so name them.
 ENGINES = {"lua54": "lupa.lua54", "lua55": "lupa.lua55", "luajit": "lupa.luajit21"}
@@ -92,8 +92,8 @@ class VM:
         for name, source in sources().items():
             library[name.encode()] = source
         boot = self._load(library[b"boot"], b"@[scheduler]/boot.lua")
-        # The kernel's functions for us, by name (embed.lua).
         self.embed = boot(library, door)
+        self.kernel = KernelFunctions(self.embed)
         self.embed[b"install"](self.globals)
 
     def _load(self, source: bytes, name: bytes) -> Any:
@@ -162,3 +162,17 @@ class VM:
     def close(self) -> None:
         """Cut every way from Lua to Python; the state itself goes with its last reference."""
         self.embed[b"close"]()
+
+
+class KernelFunctions:
+    """The kernel's functions (embed.lua) as attributes: `lua.emit(...)`; each is looked up once."""
+
+    def __init__(self, embed: Any) -> None:
+        self._embed = embed
+
+    def __getattr__(self, name: str) -> Any:
+        function = self._embed[name.encode()]
+        if function is None:
+            raise AttributeError(f"the kernel has no function {name!r}")
+        setattr(self, name, function)
+        return function

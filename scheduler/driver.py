@@ -8,32 +8,29 @@ completes, a deadline comes, or somebody outside calls.
 from __future__ import annotations
 
 import math
-import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import outcome
 import trio
 
-from bridge.convert import Converter
 from bridge.errors import (
     ConversionError,
     DeadlockError,
-    LuaError,
     LuaSyntaxError,
     RuntimeClosed,
     SchedulerCrash,
     ScriptExit,
     TaskCancelled,
-    TaskTimeout,
     WaitingTask,
 )
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
 from bridge.vm import VM
 from bridge.watchdog import Watchdog
-from scheduler.function import LuaFunction
+from scheduler.failure import lua_error
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
+from scheduler.values import Values
 
 __all__ = ["Driver"]
 
@@ -54,21 +51,16 @@ class Driver:
         clock = trio.lowlevel.current_clock()
         self.loops = Loops(self._new_loop, self._handle)
         self.vm = VM(engine, now=clock.current_time, freeze=self.loops.freeze, portal=portal)
-        self.converter = Converter(
-            self,
-            new_table=self.vm.new_table,
-            table_type=self.vm.table_type,
-            function_type=self.vm.function_type,
-            exact_integers=self.vm.exact_integers,
-        )
+        self.values = Values(self, self.vm)
         self.host = HostFunctions(
-            self.converter,
+            self.values.converter,
             wake=self.wake,
             on_fatal=self._fatal,
             was_cancelled=self._caller_was_cancelled,
             cancel_blocked=self.loops.cancel_blocked,
         )
-        self._lua = _Functions(self.vm.embed)
+        self.values.connect(self.host)
+        self._lua = self.vm.kernel
         self._watchdog = Watchdog(self)
         if not self.vm.can_end_slices:
             self._lua.time_slices(0.005)
@@ -228,7 +220,7 @@ class Driver:
         task = self.tasks.pop(task_id)
         if status == b"done":
             try:
-                values = [self.converter.to_python(value) for value in rest]
+                values = [self.values.converter.to_python(value) for value in rest]
             except ConversionError as error:
                 self._failed(task, ConversionError(f"result of {task.name!r}: {error}"), heard=False)
                 return
@@ -242,7 +234,7 @@ class Driver:
                 task.settle(outcome.Error(TaskCancelled(f"task {task.name!r} was cancelled: {reason}")))
         else:
             heard, *failure = rest
-            self._failed(task, _lua_error(*failure), heard=heard)
+            self._failed(task, lua_error(*failure), heard=heard)
 
     def _failed(self, task: LuaTask, error: BaseException, *, heard: bool) -> None:
         if not heard:
@@ -296,7 +288,8 @@ class Driver:
 
     # -- acting on the kernel ------------------------------------------------------------------
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise RuntimeClosed after the end."""
         if self.closed:
             raise RuntimeClosed("this Lua runtime has ended; open a new one")
 
@@ -304,8 +297,8 @@ class Driver:
         self, source: bytes, chunk_name: str, args: Iterable[Any], *, name: str, timeout: float | None
     ) -> LuaTask:
         """Compile and spawn; see Runtime.spawn."""
-        self._check_open()
-        values = [self.converter.to_lua(arg) for arg in args]
+        self.check_open()
+        values = self.values.to_lua(args)
         result = self._lua.spawn_source(source, chunk_name.encode(), name.encode(), timeout, *values)
         if isinstance(result, tuple):
             raise LuaSyntaxError(result[1].decode(errors="replace"))
@@ -315,14 +308,14 @@ class Driver:
         self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
     ) -> LuaTask:
         """Spawn a Lua function (lupa's object)."""
-        self._check_open()
-        values = [self.converter.to_lua(arg) for arg in args]
+        self.check_open()
+        values = self.values.to_lua(args)
         task_id = self._lua.spawn_function(function, name.encode(), timeout, False, *values)
         return self._spawned(task_id, name, name)
 
     def spawn_wait(self, event: str) -> LuaTask:
         """Spawn a background task that waits for a named event."""
-        self._check_open()
+        self.check_open()
         name = f"waits for event {event!r}"
         task = self._spawned(self._lua.spawn_wait(event.encode()), name, name)
         task.background = True
@@ -352,40 +345,20 @@ class Driver:
 
     def emit(self, event: str, values: Iterable[Any]) -> int:
         """Emit a named event; returns how many tasks it woke."""
-        self._check_open()
-        woken: int = self._lua.emit(event.encode(), *[self.converter.to_lua(value) for value in values])
+        self.check_open()
+        woken: int = self._lua.emit(event.encode(), *self.values.to_lua(values))
         self.wake()
         return woken
-
-    def register(self, name: str, function: Callable[..., Any]) -> None:
-        """Make `function` callable from Lua as `name`."""
-        self._check_open()
-        if not name or not all(part.isidentifier() for part in name.split(".")):
-            raise ValueError(f"bad host function name {name!r}: expected NAME or TABLE.NAME")
-        number = self.host.add(name, function)
-        problem = self._lua.register(self.vm.globals, number, name.encode(), self.host.waits(number))
-        if problem is not None:
-            raise ValueError(f"cannot register {name!r}: {problem.decode()}")
-
-    def set_global(self, name: str, value: Any) -> None:
-        """Set a global of the scripts."""
-        self.vm.globals[name.encode()] = self.converter.to_lua(value)
-
-    def set_arguments(self, folder: str | None, script: str, args: Iterable[Any]) -> None:
-        """Set `arg`, and look for modules in `folder`."""
-        values = [self.converter.to_lua(arg) for arg in args]
-        place = None if folder is None else folder.encode()
-        self._lua.set_arguments(self.vm.globals, place, script.encode(), *values)
 
     # -- looking on ----------------------------------------------------------------------------
 
     def task_infos(self) -> tuple[TaskInfo, ...]:
         """Snapshots of all live tasks, by id."""
-        self._check_open()
+        self.check_open()
         infos = []
         for row in self._lua.rows().values():
-            fields = [_plain(row[index]) for index in range(1, 12)]
-            infos.append(TaskInfo(*fields))
+            fields = [row[index] for index in range(1, 12)]
+            infos.append(TaskInfo(*(self.values.converter.to_python(field) for field in fields)))
         return tuple(infos)
 
     def waiting_tasks(self) -> tuple[WaitingTask, ...]:
@@ -399,7 +372,7 @@ class Driver:
 
     def statistics(self) -> RuntimeStatistics:
         """Return the counters."""
-        self._check_open()
+        self.check_open()
         row = self._lua.statistics()
         counts = {name.decode(): int(value) for name, value in row.items()}
         return RuntimeStatistics(
@@ -408,35 +381,6 @@ class Driver:
             loops_frozen=self.loops.frozen_count,
             slices=self._slices,
         )
-
-    # -- what the converter needs --------------------------------------------------------------
-
-    def wrap_function(self, function: Any) -> LuaFunction:
-        """Make a Python object of a Lua function."""
-        return LuaFunction(self, function)
-
-    def unwrap_function(self, value: Any) -> Any | None:
-        """Return the Lua function behind a LuaFunction of this runtime."""
-        return value.lua_function_for(self) if isinstance(value, LuaFunction) else None
-
-    def host_function(self, function: Callable[..., Any]) -> Any:
-        """Make a Lua function of a Python one."""
-        name = getattr(function, "__qualname__", None) or repr(function)
-        number = self.host.add(name, function)
-        return self._lua.anonymous_function(number, name.encode(), self.host.waits(number))
-
-    def iterator(self, iterator: Any) -> Any:
-        """Make a Lua iterator function of a Python iterator."""
-        return self._lua.iterator(self.host.add_stream(type(iterator).__name__, iterator))
-
-    def handle(self, value: object) -> Any:
-        """Make an opaque Lua handle of a Python object."""
-        return self._lua.handle(value, id(value), type(value).__name__.encode())
-
-    def object_of(self, table: Any) -> object | None:
-        """Return the Python object behind a handle."""
-        value: object | None = self._lua.object_of(table)
-        return value
 
     def _close(self) -> None:
         self.closed = True
@@ -447,63 +391,5 @@ class Driver:
         self.loops.close()
 
 
-class _Functions:
-    """The kernel's functions (embed.lua) as attributes: `lua.emit(...)`; each is looked up once."""
-
-    def __init__(self, embed: Any) -> None:
-        self._embed = embed
-
-    def __getattr__(self, name: str) -> Any:
-        function = self._embed[name.encode()]
-        if function is None:
-            raise AttributeError(f"the kernel has no function {name!r}")
-        setattr(self, name, function)
-        return function
-
-
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
-
-
-def _plain(value: Any) -> Any:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-# Frames of these packages say nothing to the author of a host function.
-_OURS = ("bridge.", "scheduler.")
-
-
-def _strip_own_frames(error: BaseException) -> None:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
-        trace = trace.tb_next
-    error.__traceback__ = trace if isinstance(trace, types.TracebackType) else None
-
-
-def _lua_error(
-    text: bytes,
-    traceback: bytes,
-    kind: bytes | None,
-    task: bytes,
-    site: bytes,
-    cause: BaseException | None,
-    parts: Any = None,
-) -> LuaError:
-    errors = []
-    if parts is not None:
-        for index in range(1, len(parts) + 1):
-            row = parts[index]
-            errors.append(_lua_error(*(row[field] for field in range(1, 8))))
-    factory = TaskTimeout if kind == b"timeout" else LuaError
-    error = factory(
-        _plain(text),
-        lua_traceback=_plain(traceback),
-        kind=_plain(kind),
-        task=_plain(task),
-        spawned_at=_plain(site),
-        errors=errors,
-    )
-    if cause is not None:
-        _strip_own_frames(cause)
-        error.__cause__ = cause
-    return error

@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from bridge.portal import KernelLoop, Loops
     from scheduler.task import LuaTask
 
-__all__ = ["LuaFunction"]
+__all__ = ["Core", "LuaFunction"]
 
 
-class _Core(Protocol):
+class Core(Protocol):
+    """What a Lua function needs from its runtime."""
+
     loops: Loops
     closed: bool
 
     def spawn_function(
         self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
-    ) -> LuaTask: ...
+    ) -> LuaTask:
+        """Spawn it as a task."""
 
-    def unblock(self, loop: KernelLoop) -> None: ...
+    def unblock(self, loop: KernelLoop) -> None:
+        """Let the synchronous host function on `loop` go on."""
 
 
 class LuaFunction:
@@ -38,7 +42,7 @@ class LuaFunction:
     function, while the Lua task that called it waits. Handed back to Lua it is the same function again.
     """
 
-    def __init__(self, core: _Core, function: Any) -> None:
+    def __init__(self, core: Core, function: Any) -> None:
         """Not for callers: the converter makes them."""
         self._core = core
         self._function = function

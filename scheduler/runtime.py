@@ -42,7 +42,8 @@ class Runtime:
             ValueError: not a name, or something else is there.
             HostMisuse: not callable, or it has required keyword-only parameters.
         """
-        self._driver.register(name, function)
+        self._driver.check_open()
+        self._driver.values.register(name, function)
 
     def spawn(
         self,
@@ -76,7 +77,7 @@ class Runtime:
             return self._driver.spawn_function(function, args, name=name or "function", timeout=timeout)
         source = Source.of(script)
         if source.script is not None:
-            self._driver.set_arguments(source.folder, source.script, args)
+            self._driver.values.set_arguments(source.folder, source.script, args)
         return self._driver.spawn_source(
             source.code, source.chunk_name, args, name=name or source.name, timeout=timeout
         )
@@ -160,7 +161,7 @@ async def open_runtime(
         ScriptExit: a script called `os.exit`.
     """
     driver = Driver(engine, detect_deadlock=detect_deadlock, portal=portal, measure=measure)
-    driver.set_global("params", dict(params or {}))
+    driver.values.set_global("params", dict(params or {}))
     # Cancelled when a failure has nobody to receive it: the block ends, as a nursery's would.
     body_scope = trio.CancelScope()
     failures: list[BaseException] = []

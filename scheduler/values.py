@@ -1,0 +1,98 @@
+"""Values with a life of their own across the boundary: functions, iterators, handles, globals.
+
+Belongs here: making them for one runtime, as bridge/convert.py asks for them, and putting them among the
+globals of the scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bridge.convert import Converter
+from bridge.host import HostFunctions
+from bridge.vm import VM
+from scheduler.function import Core, LuaFunction
+
+__all__ = ["Values"]
+
+
+class Values:
+    """The converter of one runtime and what it needs."""
+
+    def __init__(self, core: Core, vm: VM) -> None:
+        """Make the converter; `connect` gives it the host functions, which need the converter first."""
+        self._core = core
+        self._vm = vm
+        self._functions: HostFunctions
+        self.converter = Converter(
+            self,
+            new_table=vm.new_table,
+            table_type=vm.table_type,
+            function_type=vm.function_type,
+            exact_integers=vm.exact_integers,
+        )
+
+    def connect(self, functions: HostFunctions) -> None:
+        """Set the registry of host functions."""
+        self._functions = functions
+
+    def to_lua(self, values: Iterable[Any]) -> list[Any]:
+        """Convert several values.
+
+        Raises:
+            ConversionError: names the place.
+        """
+        return [self.converter.to_lua(value) for value in values]
+
+    # -- globals -------------------------------------------------------------------------------
+
+    def register(self, name: str, function: Callable[..., Any]) -> None:
+        """Make `function` callable from Lua as `name`."""
+        if not name or not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"bad host function name {name!r}: expected NAME or TABLE.NAME")
+        number = self._functions.add(name, function)
+        problem = self._vm.kernel.register(
+            self._vm.globals, number, name.encode(), self._functions.waits(number)
+        )
+        if problem is not None:
+            raise ValueError(f"cannot register {name!r}: {problem.decode()}")
+
+    def set_global(self, name: str, value: Any) -> None:
+        """Set a global of the scripts."""
+        self._vm.globals[name.encode()] = self.converter.to_lua(value)
+
+    def set_arguments(self, folder: str | None, script: str, args: Iterable[Any]) -> None:
+        """Set `arg`, and look for modules in `folder`."""
+        values = self.to_lua(args)
+        place = None if folder is None else folder.encode()
+        self._vm.kernel.set_arguments(self._vm.globals, place, script.encode(), *values)
+
+    # -- what the converter needs --------------------------------------------------------------
+
+    def wrap_function(self, function: Any) -> LuaFunction:
+        """Make a Python object of a Lua function."""
+        return LuaFunction(self._core, function)
+
+    def unwrap_function(self, value: Any) -> Any | None:
+        """Return the Lua function behind a LuaFunction of this runtime."""
+        return value.lua_function_for(self._core) if isinstance(value, LuaFunction) else None
+
+    def host_function(self, function: Callable[..., Any]) -> Any:
+        """Make a Lua function of a Python one."""
+        name = getattr(function, "__qualname__", None) or repr(function)
+        number = self._functions.add(name, function)
+        return self._vm.kernel.anonymous_function(number, name.encode(), self._functions.waits(number))
+
+    def iterator(self, iterator: Any) -> Any:
+        """Make a Lua iterator function of a Python iterator."""
+        return self._vm.kernel.iterator(self._functions.add_stream(type(iterator).__name__, iterator))
+
+    def handle(self, value: object) -> Any:
+        """Make an opaque Lua handle of a Python object."""
+        return self._vm.kernel.handle(value, id(value), type(value).__name__.encode())
+
+    def object_of(self, table: Any) -> object | None:
+        """Return the Python object behind a handle."""
+        value: object | None = self._vm.kernel.object_of(table)
+        return value
