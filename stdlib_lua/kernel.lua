@@ -653,6 +653,7 @@ local function forget_queues()
 end
 
 local function fire_timers()
+  current = nil -- nobody runs: it may still be a task that has parked or is frozen
   local time = now()
   local owner = timers.pop_due(time)
   while owner do
@@ -678,7 +679,6 @@ end
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
-  current = nil -- after a freeze it is the frozen task still
   fire_timers()
   if slice_s then
     slice_ends = real_now() + slice_s
