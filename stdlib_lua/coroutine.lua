@@ -6,6 +6,7 @@
 -- from Lua's own functions is listed in docs/conformance.md.
 
 local kernel = require("kernel")
+local pool = require("pool")
 local scope = require("scope")
 local failure = require("failure")
 
@@ -212,7 +213,7 @@ end
 
 local function seen(co, ...)
   if owned[co] then
-    kernel.expose(co)
+    pool.seen[co] = true
   end
   return co, ...
 end

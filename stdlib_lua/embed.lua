@@ -44,7 +44,7 @@ end
 ---@return any cause, table|nil parts
 function M.describe_failure(fail)
   local value = fail.value
-  local kind = type(value) == "table" and type(value.kind) == "string" and value.kind or nil
+  local kind = failure.field(value, "kind")
   local origin = fail.task
   local parts
   if fail.parts then
@@ -214,9 +214,7 @@ M.time_slices = kernel.measure
 --- The runtime closes: no way to Python may stay open.
 function M.close()
   host.close()
-  local door = require("host_door")
-  door.portal = nil
-  door.portal_missing = "the runtime is closed"
+  kernel.close()
 end
 
 M.install = script.install

@@ -59,6 +59,19 @@ function M.clean_traceback(thread, level)
   return concat(kept, "\n")
 end
 
+local function get(value, field)
+  return value[field]
+end
+
+--- The string in a field of an error value of any kind, or nil; an __index that raises does no harm.
+function M.field(value, field)
+  if type(value) ~= "table" then
+    return nil
+  end
+  local ok, found = pcall(get, value, field)
+  return ok and type(found) == "string" and found or nil
+end
+
 --- Text of any error value; a failing or lying __tostring does no harm.
 function M.text(value)
   if type(value) == "string" then
@@ -67,8 +80,7 @@ function M.text(value)
   local ok, text = pcall(tostring, value)
   if ok and type(text) == "string" then
     if type(value) == "table" and not (getmetatable(value) and find(text, "^table: ") == nil) then
-      local message = type(value.message) == "string" and value.message
-      return message or "(error object is a table value)"
+      return M.field(value, "message") or "(error object is a table value)"
     end
     if value == nil then
       return "nil (error raised without a message)"
@@ -139,6 +151,8 @@ function M.handler(value)
   return value
 end
 
+local NO_VALUE = "<no error object>"
+
 --- Make a Failure of what an xpcall with `handler` returned, on the coroutine that called it.
 ---@param raised any
 ---@param task table whose body or scope it left
@@ -150,7 +164,9 @@ function M.capture(raised, task)
   if origin and rawequal(origin.value, raised) then
     return origin
   end
-  if not note or not rawequal(note.value, raised) then
+  if note and note.value == nil and raised == NO_VALUE then
+    note.value = raised -- what Lua 5.5 makes of error(nil), after the handler has seen nil
+  elseif not note or not rawequal(note.value, raised) then
     -- The handler could not run: the stack or memory was exhausted.
     note = { value = raised, traceback = "stack traceback:\n\t(not available)" }
   end

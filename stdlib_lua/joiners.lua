@@ -4,10 +4,11 @@ local kernel = require("kernel")
 local waitlist = require("waitlist")
 
 local reschedule = kernel.reschedule
+local tostring = tostring
 
 local M = {}
 
---- Add `joiner`; the caller parks it in the next line.
+--- Add `joiner`, which is about to park.
 function M.add(task, joiner)
   local present = task.joiners
   if not present then
@@ -43,6 +44,25 @@ function M.wake(task)
     return true
   end
   return present:wake_all(task) > 0
+end
+
+--- The kind of a wait for a task's end.
+---@param finish function|nil what to make of the ended task
+function M.kind(finish)
+  return {
+    reason = "resource",
+    begin = function(joiner, task)
+      M.add(task, joiner)
+    end,
+    abort = function(joiner)
+      M.remove(joiner.on, joiner)
+      return true
+    end,
+    detail = function(joiner)
+      return "the end of " .. tostring(joiner.on)
+    end,
+    finish = finish,
+  }
 end
 
 return M

@@ -19,17 +19,20 @@ local pack = table.pack or function(...)
 end
 local unpack = table.unpack or unpack
 
+local classes = require("classes")
+local pool = require("pool")
 local timers = require("timers")
 local failure = require("failure")
 local host = require("host_door") -- now, real_now, portal: the functions that reach Python
 
 local arm, disarm = timers.arm, timers.disarm
+local take, give, seen = pool.take, pool.give, pool.seen
 local on_error = failure.handler
 local CANCEL = failure.CANCEL
-local now = host.now
+local clock = host.now
 local real_now = host.real_now -- the processor's time also when `now` is virtual
 
-local M = { pack = pack, unpack = unpack, now = now }
+local M = { pack = pack, unpack = unpack }
 
 -- The tags. Private functions: nothing a script yields can be mistaken for one, and unlike a table
 -- a function compares without asking the other value's __eq.
@@ -58,16 +61,9 @@ local cur, nxt = {}, {}
 local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
 
--- The other two classes: the same, as tables, off the hot path.
-local function new_class()
-  return { cur = {}, nxt = {}, head = 1, tail = 0, ntail = 0 }
-end
-local high, low = new_class(), new_class()
-local extra = 0 -- ready tasks in high and low together
-local classes = false -- whether any task was ever of another class
+local classified = false -- whether any task was ever of another class
 local due = false -- a timer was armed that is due already: it fires before the next round
 local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
-local rounds = 0
 
 local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds it
 local loop_id = 0 -- id of the loop that is running
@@ -112,9 +108,7 @@ end
 local function push(task)
   local class = task.class
   if class then
-    extra = extra + 1
-    class.ntail = class.ntail + 1
-    class.nxt[class.ntail] = task.co
+    class:push(task.co)
   else
     local n = ntail + 1
     ntail = n
@@ -138,7 +132,7 @@ local function reschedule(task, result)
   if instrument then
     instrument("scheduled", task)
   end
-  if classes and task.class then
+  if classified and task.class then
     push(task)
   else
     local n = ntail + 1
@@ -167,17 +161,6 @@ local function conclude(task, ok, ...)
   end
 end
 
--- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
--- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
-local pool, pool_size = {}, 0
-local POOL_MAX = 1000 -- about 1 MB
-local exposed = setmetatable({}, { __mode = "k" })
-
---- A script has seen this coroutine.
-function M.expose(co)
-  exposed[co] = true
-end
-
 -- Bodies keep their frames small: a parked task whose stack outgrows Lua's first 40 slots costs 640
 -- bytes more.
 local function start(task)
@@ -203,7 +186,7 @@ local function body()
     else
       conclude(task, xpcall(start(task), on_error))
     end
-    if exposed[task.co] then
+    if seen[task.co] then
       return DONE
     end
     yield(DONE)
@@ -212,20 +195,7 @@ end
 
 local function retire(co)
   tasks[co] = nil
-  if pool_size < POOL_MAX and not exposed[co] then
-    pool_size = pool_size + 1
-    pool[pool_size] = co
-  end
-end
-
-local function new_coroutine()
-  if pool_size == 0 then
-    return create(body)
-  end
-  local co = pool[pool_size]
-  pool[pool_size] = nil
-  pool_size = pool_size - 1
-  return co
+  give(co)
 end
 
 --- Create a task in `scope`; it starts in the next round.
@@ -236,7 +206,7 @@ end
 --   somebody reschedules it, with the result (packed) as arguments, and the caller parks it in the next line
 ---@return table task
 function M.spawn(scope, fn, args, options)
-  local co = new_coroutine()
+  local co = take() or create(body)
   local id = spawned + 1
   local task = setmetatable({
     co = co,
@@ -250,7 +220,7 @@ function M.spawn(scope, fn, args, options)
   }, Task)
   if options and options.class then
     task.class = options.class
-    classes = true
+    classified = true
   end
   tasks[co] = task
   spawned = id
@@ -262,7 +232,6 @@ function M.spawn(scope, fn, args, options)
   end
   return task
 end
-M.classes = { high = high, low = low }
 
 -- ---------------------------------------------------------------------------------------------
 -- Giving the processor up
@@ -596,38 +565,19 @@ local function step(me, co)
 end
 
 local function run_class(me, class)
-  if class.head > class.tail then
-    class.cur, class.nxt = class.nxt, class.cur
-    class.head, class.tail, class.ntail = 1, class.ntail, 0
-  end
-  while class.head <= class.tail and not overdue and not frozen_call do
-    local at = class.head
-    local co = class.cur[at]
-    class.cur[at] = nil
-    class.head = at + 1
-    extra = extra - 1
+  class:begin_round()
+  while not overdue and not frozen_call do
+    local co = class:pop()
+    if not co then
+      return
+    end
     switches = switches + 1
     step(me, co)
   end
 end
 
--- Strict order with a guard: normal work gets every 4th round however busy the high class is,
--- low work every 16th however busy the others are.
-local function pick_class()
-  rounds = rounds + 1
-  local high_ready = high.head <= high.tail or high.ntail > 0
-  local low_ready = low.head <= low.tail or low.ntail > 0
-  if low_ready and (rounds % 16 == 0 or not high_ready and ntail == 0) then
-    return low
-  end
-  if high_ready and (rounds % 4 ~= 0 or ntail == 0) then
-    return high
-  end
-  return nil
-end
-
 local function next_round()
-  if extra == 0 and ntail == 0 then
+  if ntail == 0 then
     return false
   end
   switches = switches + tail
@@ -654,7 +604,7 @@ end
 
 local function fire_timers()
   current = nil -- nobody runs: it may still be a task that has parked or is frozen
-  local time = now()
+  local time = clock()
   local owner = timers.pop_due(time)
   while owner do
     owner:on_deadline()
@@ -705,7 +655,7 @@ local function run(me)
         due = false
         fire_timers()
       end
-      local class = extra > 0 and pick_class()
+      local class = classes.ready > 0 and classes.pick(ntail > 0)
       if class then
         run_class(me, class)
       elseif not next_round() then
@@ -791,7 +741,7 @@ end
 function M.counters()
   return {
     tasks_alive = spawned - ended_count,
-    tasks_ready = tail - head + 1 + ntail + extra,
+    tasks_ready = tail - head + 1 + ntail + classes.ready,
     tasks_spawned = spawned,
     tasks_ended = ended_count,
     switches = switches + head - 1,
@@ -799,6 +749,21 @@ function M.counters()
     portal_parks = portal_parks,
     host_calls = host_calls,
   }
+end
+
+--- Seconds on the runtime's clock.
+function M.now()
+  return clock() -- through a function of ours, so that `close` can cut the way to Python
+end
+
+--- The runtime closes: finalizers that run with the state's end must not reach Python.
+function M.close()
+  function clock()
+    error("the runtime is closed", 0)
+  end
+  real_now = clock
+  host.now, host.real_now, host.portal = nil, nil, nil
+  host.portal_missing = "the runtime is closed"
 end
 
 --- All live tasks by id.

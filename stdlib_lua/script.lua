@@ -4,6 +4,7 @@ local kernel = require("kernel")
 local guarded = require("coroutine")
 local library = require("task")
 local event = require("event")
+local combinators = require("combinators")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 
@@ -41,6 +42,8 @@ end
 function M.install(globals)
   guarded.install(globals)
   local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
+  task_table.all, task_table.race, task_table.map =
+    combinators.all, combinators.race, combinators.map
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
   globals.python = nil

@@ -1,4 +1,4 @@
---- The script's `task` library: spawn, join, scopes, timeouts, and combinators over tasks.
+--- The script's `task` library: spawn, join, scopes, timeouts. (all, race and map: combinators.lua.)
 --
 -- Belongs here: what can be said with the kernel's and the scope's few functions.
 
@@ -6,13 +6,14 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 local joiners = require("joiners")
+local classes = require("classes").by_name
 
 local enter, park, now, current = kernel.enter, kernel.park, kernel.now, kernel.current
 local pack, unpack = kernel.pack, kernel.unpack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
 local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
-local tostring, rawget, math_type, concat = tostring, rawget, math.type, table.concat
+local tostring, rawget, concat = tostring, rawget, table.concat
 
 local Task, Scope = kernel.Task, scope.Scope
 Task.__name = "task"
@@ -23,6 +24,7 @@ local M = {}
 local function is_task(value)
   return getmetatable(value) == Task
 end
+M.is_task = is_task
 
 -- "task 3" or "task 3 'worker'", for messages.
 local function label(task)
@@ -98,7 +100,7 @@ local function check_options(options, name)
     end
   end
   local priority = options.priority
-  if priority and priority ~= "normal" and not kernel.classes[priority] then
+  if priority and priority ~= "normal" and not classes[priority] then
     bad_argument(
       1,
       name,
@@ -126,7 +128,7 @@ local function spawn_with(home, options, fn, ...)
   end
   local task = scope.spawn(home, fn, select("#", ...) > 0 and pack(...) or nil, {
     name = options.name,
-    class = kernel.classes[options.priority],
+    class = classes[options.priority],
     background = options.background,
   })
   inherit(task, current())
@@ -204,27 +206,7 @@ end
 --- Let other tasks run; a cooperative yield and a checkpoint.
 M.yield = kernel.yield
 
-local outcome
-
-local JOIN = {
-  reason = "resource",
-  begin = function(task, target)
-    joiners.add(target, task)
-  end,
-  abort = function(task)
-    joiners.remove(task.on, task)
-    return true
-  end,
-  detail = function(task)
-    return "the end of " .. label(task.on)
-  end,
-  finish = function(task)
-    return outcome(task)
-  end,
-}
-
--- A join that does not care how the task ends.
-local END = { reason = JOIN.reason, begin = JOIN.begin, abort = JOIN.abort, detail = JOIN.detail }
+local JOIN -- the kind of a join's wait
 
 -- `task`, the task it joins, the one that joins, ...
 local function join_chain(task)
@@ -269,7 +251,7 @@ local function check_cycle(task, target)
 end
 
 -- The outcome of an ended task: its values, or its error raised again.
-function outcome(task)
+local function outcome(task)
   if task.state == "done" then
     local values = task.on
     if values then
@@ -289,6 +271,8 @@ function outcome(task)
   failure.remember(kernel.current(), task.on)
   error(task.on.value, 0)
 end
+
+JOIN = joiners.kind(outcome)
 
 --- Wait for the task's end. A checkpoint.
 ---@return any ... its values; its error is raised
@@ -382,113 +366,6 @@ function M.shield(fn, ...)
 end
 
 -- ---------------------------------------------------------------------------------------------
--- Combinators
-
-local function check_list(name, list)
-  if type(list) ~= "table" or is_task(list) then
-    bad_argument(1, name, "list of functions or tasks expected, got " .. type(list), 2)
-  end
-  local n = list.n
-  if not (type(n) == "number" and (not math_type or math_type(n) == "integer") and n >= 0) then
-    n = #list
-  end
-  for i = 1, n do
-    local item = list[i]
-    if type(item) ~= "function" and not is_task(item) then
-      bad_argument(1, name, "item " .. i .. " is a " .. type(item) .. ", not a function or task", 2)
-    end
-  end
-  return n
-end
-
-local function value_of(item)
-  if is_task(item) then
-    return item:join()
-  end
-  return item()
-end
-
---- Run all together; first values in the order given. The first failure cancels the rest. A checkpoint.
----@param list table functions or tasks
----@return table values with field n
-function M.all(list)
-  local n = check_list("all", list)
-  local values = { n = n }
-  scope.run({ passed = true }, function(nursery)
-    for i = 1, n do
-      nursery:spawn(function()
-        values[i] = (value_of(list[i]))
-      end)
-    end
-  end)
-  return values
-end
-
---- The first to end wins: its values are returned (its error raised), the others are cancelled and
--- waited for. A checkpoint.
----@param list table functions or tasks, at least one
-function M.race(list)
-  local n = check_list("race", list)
-  if n == 0 then
-    bad_argument(1, "race", "a race needs at least one function or task")
-  end
-  local winner
-  scope.run({ passed = true }, function(nursery)
-    for i = 1, n do
-      nursery:spawn(function()
-        local values = pack(value_of(list[i]))
-        if not winner then
-          winner = values
-          nursery:cancel("lost the race")
-        end
-      end)
-    end
-  end)
-  for i = 1, n do
-    local item = list[i]
-    if is_task(item) and item:cancel("lost the race") then
-      park(END, item)
-    end
-  end
-  if not winner then
-    error(failure.new("cancelled", "every task of the race was cancelled"), 2)
-  end
-  return unpack(winner, 1, winner.n)
-end
-
---- Apply `fn(item)` to every item, at most `limit` at a time; first values in order. A checkpoint.
----@param list table
----@param fn function
----@param options table|nil {limit=integer}
----@return table values with field n
-function M.map(list, fn, options)
-  if type(list) ~= "table" then
-    bad_argument(1, "map", "list expected, got " .. type(list))
-  end
-  check_callable(2, "map", fn)
-  local n = #list
-  local limit = options and options.limit or n
-  if type(limit) ~= "number" or not (limit >= 1) and n > 0 then
-    bad_argument(3, "map", "limit must be a number of at least 1, got " .. tostring(limit))
-  end
-  local values = { n = n }
-  local started = 0
-  local function worker()
-    while started < n do
-      started = started + 1
-      local i = started
-      values[i] = (fn(list[i]))
-    end
-  end
-  scope.run({ passed = true }, function(nursery)
-    for _ = 1, limit < n and limit or n do
-      nursery:spawn(worker)
-    end
-  end)
-  return values
-end
-
--- ---------------------------------------------------------------------------------------------
 -- Looking around
 
 --- The running task.
@@ -498,10 +375,7 @@ M.current = kernel.current
 M.list = kernel.all_tasks
 
 --- Seconds on the runtime's clock (monotonic; virtual with a virtual clock). Not a checkpoint.
----@return number
-function M.now()
-  return now() -- a Lua function: no script may hold the host's
-end
+M.now = now
 
 --- The task's own table; children start with a copy of it.
 ---@return table
@@ -520,13 +394,10 @@ end
 
 -- What scripts see; the rest is for our other files.
 M.public = {
-  all = M.all,
   current = M.current,
   list = M.list,
   local_storage = M.local_storage,
-  map = M.map,
   now = M.now,
-  race = M.race,
   scope = M.scope,
   shield = M.shield,
   sleep = M.sleep,

@@ -70,7 +70,9 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("-e", dest="code", metavar="CODE", help="run CODE instead of a script")
+    parser.add_argument(
+        "-e", dest="code", metavar="CODE", action="append", help="run CODE instead of a script; repeatable"
+    )
     parser.add_argument(
         "--param", action="append", default=[], metavar="K=V", help="set params.K to the string V; repeatable"
     )
@@ -141,9 +143,11 @@ def parse(argv: Sequence[str]) -> Options:
         if not positional:
             raise Usage("no script: name a .lua file, a folder with main.lua, or - for stdin; or use -e CODE")
         script, *positional = positional
+        if not script:
+            raise Usage("no script: its name is empty")
     return Options(
         script=script,
-        code=found.code,
+        code=None if found.code is None else "\n".join(found.code),
         arguments=tuple(positional),
         params=_params(found.param),
         engine=found.engine,
