@@ -44,11 +44,26 @@ local function value_of(item)
   return item()
 end
 
---- Run all together; first values in the order given. The first failure cancels the rest. A checkpoint.
----@param list table functions or tasks
----@return table values with field n
-function M.all(list)
-  local n = check_list("all", list)
+-- Run `fn(list, n)`; when it fails, or when it has returned, the tasks of the list that are alive are
+-- cancelled and waited for. Cut off by a cancellation from outside, it leaves them to those who own them.
+local function with_tasks(fn, list, n)
+  local ok, value = pcall(fn, list, n)
+  if not ok and rawequal(value, CANCEL) then
+    error(CANCEL, 0)
+  end
+  for i = 1, n do
+    local item = list[i]
+    if is_task(item) and item:cancel("not needed any more") then
+      park(END, item)
+    end
+  end
+  if not ok then
+    error(value, 0)
+  end
+  return value
+end
+
+local function run_all(list, n)
   local values = { n = n }
   scope.run({ passed = true }, function(nursery)
     for i = 1, n do
@@ -60,12 +75,26 @@ function M.all(list)
   return values
 end
 
+--- Run all together; first values in the order given. The first failure cancels the rest. A checkpoint.
+---@param list table functions or tasks
+---@return table values with field n
+function M.all(list)
+  return with_tasks(run_all, list, check_list("all", list))
+end
+
 local function run_race(list, n)
   local winner
   scope.run({ passed = true }, function(nursery)
     for i = 1, n do
+      local item = list[i]
       nursery:spawn(function()
-        local values = pack(value_of(list[i]))
+        if is_task(item) and not item.state then
+          park(END, item)
+        end
+        if is_task(item) and item.state == "cancelled" then
+          return -- no winner; the others go on
+        end
+        local values = pack(value_of(item))
         if not winner then
           winner = values
           nursery:cancel("lost the race")
@@ -77,26 +106,15 @@ local function run_race(list, n)
 end
 
 --- The first to end wins: its values are returned (its error raised), the others are cancelled and
--- waited for. A checkpoint.
+-- waited for. A cancelled task does not win. A checkpoint.
 ---@param list table functions or tasks, at least one
 function M.race(list)
   local n = check_list("race", list)
   if n == 0 then
     bad_argument(1, "race", "a race needs at least one function or task")
   end
-  local ok, winner = pcall(run_race, list, n)
-  if not ok and rawequal(winner, CANCEL) then
-    error(CANCEL, 0) -- not decided: tasks that were given to the race go on
-  end
-  for i = 1, n do
-    local item = list[i]
-    if is_task(item) and item:cancel("lost the race") then
-      park(END, item)
-    end
-  end
-  if not ok then
-    error(winner, 0)
-  elseif not winner then
+  local winner = with_tasks(run_race, list, n)
+  if not winner then
     error(failure.new("cancelled", "every task of the race was cancelled"), 2)
   end
   return unpack(winner, 1, winner.n)

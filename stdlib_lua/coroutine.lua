@@ -52,6 +52,18 @@ local function pass_cancellation(co)
   error(CANCEL, 0)
 end
 
+local function refuse_open_scope(co)
+  local left, failed = scope.left_open(co)
+  if failed then
+    error(failed.value, 0)
+  elseif left then
+    error(
+      "a coroutine yielded inside a scope it had opened; end task.scope, task.timeout or task.shield before",
+      3
+    )
+  end
+end
+
 local function resumed(co, before, ok, ...)
   if ok then
     if is_tag[...] then
@@ -59,6 +71,9 @@ local function resumed(co, before, ok, ...)
       relay((...))
       taken[co] = nil
       return resumed(co, before, resume(co))
+    end
+    if count.nested > 0 then
+      refuse_open_scope(co)
     end
     return true, ...
   end
@@ -107,6 +122,9 @@ local function wrapped(co, before, ok, ...)
       relay((...))
       taken[co] = nil
       return wrapped(co, before, resume(co))
+    end
+    if count.nested > 0 then
+      refuse_open_scope(co)
     end
     return ...
   end

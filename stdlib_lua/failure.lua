@@ -76,6 +76,8 @@ end
 function M.text(value)
   if type(value) == "string" then
     return value
+  elseif rawequal(value, CANCEL) then
+    return "a cancellation was kept by the script and raised where nothing is cancelled"
   end
   local ok, text = pcall(tostring, value)
   if ok and type(text) == "string" then

@@ -519,6 +519,17 @@ local function perform(me, task)
   return after_call(me, task, yield("call", task.id, unpack(request, 1, request.n)))
 end
 
+-- Raise the mark in a cancelled task that gives up the processor by a raw coroutine.yield, which knows
+-- nothing of cancellation: at its next instruction. (Hooks of LuaJIT are global, hence the question.)
+local function strike(co)
+  sethook(co, function()
+    if running() == co then
+      sethook()
+      check_cancelled(tasks[co])
+    end
+  end, "", 1)
+end
+
 function settle(me, co, ok, tag)
   if tag == PARK then
     return nil
@@ -529,7 +540,11 @@ function settle(me, co, ok, tag)
     return perform(me, tasks[co])
   elseif ok then
     -- TURN, or whatever a script yielded at the level of the task: a cooperative yield.
-    push(tasks[co])
+    local task = tasks[co]
+    if tag ~= TURN and cancels > 0 and is_cancelled(task) then
+      strike(co)
+    end
+    push(task)
     return nil
   end
   if frozen[co] then

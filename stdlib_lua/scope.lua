@@ -11,7 +11,8 @@ local joiners = require("joiners")
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
-local insert, now = table.insert, kernel.now
+local ipairs = ipairs
+local insert, now, running = table.insert, kernel.now, coroutine.running
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
 local wake_joiners = joiners.wake
 local reschedule, park, cancelling = kernel.reschedule, kernel.park, kernel.cancelling
@@ -22,7 +23,8 @@ Scope.__index = Scope
 local M = { Scope = Scope }
 
 -- How often CANCEL was raised, in all tasks. pcall compares: was it raised inside and then replaced?
-local count = { raises = 0 }
+-- And how many open scopes were opened in a coroutine of the script's own, see M.left_open.
+local count = { raises = 0, nested = 0 }
 M.count = count
 
 -- ---------------------------------------------------------------------------------------------
@@ -289,6 +291,9 @@ end
 
 local function close(scope, task)
   scope.closed = true
+  if scope.co then
+    count.nested = count.nested - 1
+  end
   if scope.timer then
     timers.disarm(scope)
   end
@@ -308,6 +313,27 @@ local function wind_up(task, outer)
     wait_children(scope)
     close(scope, task)
   end
+end
+
+--- Coroutine `co` has yielded to the script: did it leave a scope open that it had opened? Such a scope is
+-- wound up, for nobody could say what its deadline or its children belong to (trio forbids the same).
+---@return boolean left
+---@return table|nil failure of a child
+function M.left_open(co)
+  local task = kernel.current()
+  local scope = task and task.inner
+  if not scope or scope.co ~= co then
+    return false
+  end
+  local errors = {}
+  while task.inner and task.inner.co == co do
+    local inner = task.inner
+    wind_up(task, inner.parent ~= task.home and inner.parent or nil)
+    for _, each in ipairs(inner.errors or {}) do
+      errors[#errors + 1] = each
+    end
+  end
+  return true, errors[1] and failure.combine(errors)
 end
 
 kernel.connect({ ended = ended, wind_up = wind_up, is_cancelled = is_cancelled, check = check })
@@ -374,6 +400,11 @@ function M.run(options, fn, ...)
   end
   local scope = new(task, task.inner or task.home)
   options.scope = scope
+  local co = running()
+  if co ~= task.co then
+    scope.co = co
+    count.nested = count.nested + 1
+  end
   if options.shield then
     scope.shield = true
   end
