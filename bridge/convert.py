@@ -8,7 +8,8 @@
     string, valid UTF-8            str
     string, anything else          bytes (and bytes, bytearray, memoryview become strings unchanged)
     table with keys 1..n           list (and list, tuple become such tables)
-    table with n, keys in 1..n     list of length n, holes are None (a list holding None has n)
+    table with n, keys in 1..n     list of length n, holes are None (a list holding None has n; one with
+                                   nothing but None comes back as a dict)
     other table, empty table       dict (keys: str, int, float, bool)
     function                       LuaFunction (awaitable call); Python functions become host functions
     handle of a host object        the object itself (other Python objects become opaque handles)
@@ -250,7 +251,8 @@ def _sequence(items: dict[Any, Any]) -> Any:
     if n == 0:
         return items
     length = items.get("n")
-    if type(length) is int and 0 <= length <= 1_000_000:
+    # Without any element it may as well be a dict that has the key "n".
+    if type(length) is int and n > 1 and length <= 1_000_000:
         if all(type(key) is int and 1 <= key <= length for key in items if key != "n"):
             return [items.get(index) for index in range(1, length + 1)]
         return items

@@ -23,6 +23,7 @@ __all__ = [
     "TaskCancelled",
     "TaskTimeout",
     "WaitingTask",
+    "WrongThread",
 ]
 
 
@@ -140,6 +141,10 @@ class HostMisuse(SchedulerError, TypeError):
 
 class RuntimeClosed(SchedulerError):
     """The runtime has ended; open a new one."""
+
+
+class WrongThread(SchedulerError, RuntimeError):
+    """A runtime was used from an OS thread that it does not belong to."""
 
 
 class SchedulerCrash(SchedulerError):

@@ -8,6 +8,7 @@ outside Lua.
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -121,26 +122,15 @@ class HostFunctions:
     # -- calls ---------------------------------------------------------------------------------
 
     def call(self, message: tuple[Any, ...]) -> Reply:
-        """Perform a call: (b"call", task id, function number, arguments...). Not a checkpoint.
+        """Perform a call: (b"call", its number, function number, arguments...). Not a checkpoint.
 
         Returns:
             (b"parked",), or how the call ended.
         """
-        task_id, number = message[1], message[2]
-        if number == _STEP:
-            return self._step(task_id, message[3])
-        if number == _CLOSE:
-            return self._close_stream(task_id, message[3])
-        function = self._functions[number]
         try:
-            arguments = function.signature.bind(message[3:], self._convert)
+            return self._call(message[1], message[2], message[3:])
         except HostMisuse as error:
             return MISUSED, str(error).encode()
-        try:
-            value = function.call(*arguments)
-            if type(value) is types.CoroutineType:
-                return self.workers.start(Job(task_id, function.name, value, function.finish))
-            return self._reply(function.name, value)
         except ENDINGS as error:
             # From call_sync: the Lua task's own cancellation, on its way out through Python.
             return CANCELLED if self._was_cancelled() else raised(error)
@@ -150,10 +140,23 @@ class HostFunctions:
             self._on_fatal(error)
             return raised(error)
 
-    def cancel(self, task_id: int) -> None:
+    def _call(self, call_id: int, number: int, raw: tuple[Any, ...]) -> Reply:
+        if number == _STEP:
+            return self._step(call_id, raw[0])
+        if number == _CLOSE:
+            return self._close_stream(call_id, raw[0])
+        function = self._functions[number]
+        arguments = function.signature.bind(raw, self._convert)
+        # A context of its own for each call, as an asynchronous one has.
+        value = contextvars.copy_context().run(function.call, *arguments)
+        if type(value) is types.CoroutineType:
+            return self.workers.start(Job(call_id, function.name, value, function.finish))
+        return self._reply(function.name, value)
+
+    def cancel(self, call_id: int) -> None:
         """Cancel the trio work of a call, or what its synchronous function waits for."""
-        if not self.workers.cancel(task_id):
-            self._cancel_blocked(task_id)
+        if not self.workers.cancel(call_id):
+            self._cancel_blocked(call_id)
 
     def drop(self, number: int) -> None:
         """Close an iterator that Lua has collected."""
@@ -174,22 +177,27 @@ class HostFunctions:
 
     # -- iterators -----------------------------------------------------------------------------
 
-    def _step(self, task_id: int, number: int) -> Reply:
+    def _step(self, call_id: int, number: int) -> Reply:
         stream = self._streams.get(number)
         if stream is None:
             return (OK,)
         source = stream.source
+        if stream.owner.busy:
+            raise RuntimeError(f"the iterator of '{stream.name}' is being advanced by another task")
         if isinstance(source, AsyncIterator) or hasattr(source, "__anext__"):
-            step = Job(task_id, stream.name, source.__anext__(), partial(self._item, stream), stream.owner)
+            step = Job(call_id, stream.name, source.__anext__(), partial(self._item, stream), stream.owner)
             return self.workers.start(step)
+        stream.owner.busy = True  # it may call back and block, and then others run
         try:
             return self._item(stream, next(source))
         except StopIteration:
-            del self._streams[number]
-            return (OK,)
-        except Exception as error:
             self._streams.pop(number, None)
-            return raised(error)
+            return (OK,)
+        except BaseException:
+            self._streams.pop(number, None)
+            raise
+        finally:
+            stream.owner.busy = False
 
     def _item(self, stream: _Stream, value: Any) -> Reply:
         if value is None or (type(value) is tuple and (not value or value[0] is None)):
@@ -197,25 +205,30 @@ class HostFunctions:
             return raised(ConversionError(message))
         return self._reply(stream.name, value)
 
-    def _close_stream(self, task_id: int, number: int) -> Reply:
-        stream = self._streams.pop(number, None)
-        return (OK,) if stream is None else self._begin_close(task_id, stream)
+    def _close_stream(self, call_id: int, number: int) -> Reply:
+        stream = self._streams.get(number)
+        if stream is None:
+            return (OK,)
+        if stream.owner.busy:
+            raise RuntimeError(f"the iterator of '{stream.name}' is being advanced by another task")
+        del self._streams[number]
+        return self._begin_close(call_id, stream)
 
-    def _begin_close(self, task_id: int | None, stream: _Stream, *, cancelled: bool = False) -> Reply:
+    def _begin_close(self, call_id: int | None, stream: _Stream, *, cancelled: bool = False) -> Reply:
         source = stream.source
         if hasattr(source, "aclose"):
             if not stream.owner.alive:
                 return (OK,)  # never started, or wound up by its cancellation
-            closing = Job(task_id, stream.name, source.aclose(), _closed, stream.owner)
+            closing = Job(call_id, stream.name, source.aclose(), _closed, stream.owner)
             closing.last, closing.cancelled = True, cancelled
             return self.workers.start(closing)
         if hasattr(source, "close"):
             try:
                 source.close()
             except Exception as error:
-                if task_id is None:
-                    self._on_fatal(error)  # nobody waits for it, and it must not be lost
-                return raised(error)
+                if call_id is not None:
+                    raise
+                self._on_fatal(error)  # nobody waits for it, and it must not be lost
         return (OK,)
 
 

@@ -48,7 +48,7 @@ class KernelLoop:
     frozen: bool = False
     # It gave trio a checkpoint in the middle of a task's step: it must go on before it can serve others.
     paused: bool = False
-    # Id of the Lua task whose host call it performs.
+    # Number of the host call that it performs, 0 when it runs Lua.
     caller: int = 0
     # That task was cancelled while its host function was blocked: what it waits for must end.
     cancelled: bool = False
@@ -138,7 +138,10 @@ class Loops:
     def inside(self) -> KernelLoop | None:
         """Return the loop on whose greenlet the caller runs: it is in a synchronous host function."""
         loop = self._active
-        return loop if loop is not None and loop.greenlet is greenlet.getcurrent() else None
+        # A destructor may run while Lua does: there, inside lupa, a switch would corrupt memory.
+        if loop is None or not loop.caller or loop.greenlet is not greenlet.getcurrent():
+            return None
+        return loop
 
     def block(self, loop: KernelLoop, cancel_wait: Callable[[], None]) -> None:
         """Stop the synchronous host function on `loop`, the caller, until `unblock`.
@@ -157,10 +160,10 @@ class Loops:
         """Let a blocked host function go on at the next slice."""
         self._thawed.append(loop)
 
-    def cancel_blocked(self, task_id: int) -> None:
-        """Cancel what the blocked host function of a Lua task waits for, if it has one."""
+    def cancel_blocked(self, call_id: int) -> None:
+        """Cancel what a blocked synchronous host call waits for, if it is one."""
         for loop in self._loops.values():
-            if loop.caller == task_id and loop.cancel_wait is not None:
+            if loop.caller == call_id and loop.cancel_wait is not None:
                 loop.cancelled = True
                 loop.cancel_wait()
 

@@ -26,7 +26,7 @@ _LUA_NAMES = {
     bytes: "string",
     bool: "boolean",
     list: "table with keys 1..n",
-    dict: "table",
+    dict: "table with names as keys",
     types.NoneType: "nil",
 }
 
@@ -40,8 +40,10 @@ def _lua_name(value: Any) -> str:
         return f"string {value[:40]!r}"
     if isinstance(value, bytes):
         return "string that is not valid UTF-8"
-    if isinstance(value, (list, dict)):
-        return "table"
+    if isinstance(value, list):
+        return "a table with keys 1..n"
+    if isinstance(value, dict):
+        return "a table with other keys"
     return "nil" if value is None else "function" if callable(value) else type(value).__name__
 
 
@@ -133,7 +135,7 @@ class Signature:
             return float(value)
         if type(value) is float and int in accepts and value.is_integer():
             return int(value)
-        if value == {} and list in accepts:
+        if type(value) is dict and not value and list in accepts:
             return []
         if value is None and n > self.required:
             return value  # nil for an optional argument

@@ -9,6 +9,7 @@ its own for its whole life, so that cancel scopes inside it never change tasks.
 from __future__ import annotations
 
 import contextvars
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ class Owner:
 
     # Made at the first job.
     worker: _Worker | None = None
+    # A job is under way; there may be only one at a time.
+    busy: bool = False
 
     @property
     def alive(self) -> bool:
@@ -45,8 +48,9 @@ class Owner:
 class Job:
     """One asynchronous call under way."""
 
-    # The Lua task that waits, None for work nobody waits for (closing a dropped iterator).
-    task_id: int | None
+    # Number of the call that a Lua task waits for, None for work nobody waits for (closing a dropped
+    # iterator).
+    call_id: int | None
     name: str
     work: Awaitable[Any]
     # Turns the awaited value into the reply.
@@ -103,9 +107,12 @@ class Workers:
 
     def start(self, job: Job) -> Reply:
         """Run `job` in a worker. Checkpoint: no."""
-        if job.task_id is not None:
-            self._jobs[job.task_id] = job
+        if job.call_id is not None:
+            self._jobs[job.call_id] = job
         owner = job.owner
+        if owner is not None:
+            assert not owner.busy
+            owner.busy = True
         if owner is None:
             if self._idle:
                 self._idle.pop().begin(job)
@@ -120,9 +127,9 @@ class Workers:
         self._nursery.start_soon(worker.run, job, name=f"lua host call {job.name}")
         return PARKED
 
-    def cancel(self, task_id: int) -> bool:
+    def cancel(self, call_id: int) -> bool:
         """Cancel the call that a Lua task waits for; False when it has none."""
-        job = self._jobs.get(task_id)
+        job = self._jobs.get(call_id)
         if job is None:
             return False
         if not job.cancelled:
@@ -135,9 +142,11 @@ class Workers:
 
     def complete(self, job: Job, reply: Reply | None) -> None:
         """Record how a call ended."""
-        if job.task_id is not None:
-            del self._jobs[job.task_id]
-            self._completed.append((job.task_id, reply))
+        if job.owner is not None:
+            job.owner.busy = False
+        if job.call_id is not None:
+            del self._jobs[job.call_id]
+            self._completed.append((job.call_id, reply))
             if len(self._completed) == 1:
                 self._wake()
         elif reply is not None and reply[0] == RAISED:
@@ -175,8 +184,10 @@ class _Worker:
     def begin(self, job: Job) -> None:
         """Give an idle worker its next job."""
         assert self._task is not None
-        # Each call has a context of its own: what one sets in a context variable, the next does not see.
-        self._task.context = contextvars.copy_context()
+        if self._keep:
+            # Each call has a context of its own: what one sets in a context variable, the next does not
+            # see. All steps of an iterator share one: it may reset what it has set.
+            self._task.context = contextvars.copy_context()
         trio.lowlevel.reschedule(self._task, outcome.Value(job))
 
     async def run(self, job: Job | None) -> None:
@@ -192,8 +203,12 @@ class _Worker:
                     reply: Reply | None
                     try:
                         reply = job.finish(await job.work)
-                    except StopAsyncIteration:
-                        reply = (OK,)
+                    except StopAsyncIteration as error:
+                        reply = (OK,) if job.owner is not None else raised(error)
+                    except trio.Cancelled as error:
+                        if trio.current_effective_deadline() == -math.inf:
+                            raise
+                        reply = raised(error)  # kept by the function and raised where nothing is cancelled
                     except ENDINGS as error:
                         # A Lua callback was cancelled together with this call.
                         reply = None if job.cancelled else raised(error)

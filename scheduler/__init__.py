@@ -21,6 +21,7 @@ from scheduler.errors import (
     TaskCancelled,
     TaskTimeout,
     WaitingTask,
+    WrongThread,
 )
 from scheduler.function import LuaFunction
 from scheduler.runtime import Runtime, open_runtime, run
@@ -48,6 +49,7 @@ __all__ = [
     "TaskInfo",
     "TaskTimeout",
     "WaitingTask",
+    "WrongThread",
     "__version__",
     "open_runtime",
     "run",

@@ -8,6 +8,7 @@ completes, a deadline comes, or somebody outside calls.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ from bridge.errors import (
     ScriptExit,
     TaskCancelled,
     WaitingTask,
+    WrongThread,
 )
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
@@ -67,6 +69,7 @@ class Driver:
         if measure:
             self._lua.measure()
         self._detect_deadlock = detect_deadlock
+        self._thread = threading.get_ident()
         self.tasks: dict[int, LuaTask] = {}
         # Failed tasks whose error nobody has received, in order of failing.
         self._unheard: dict[int, BaseException] = {}
@@ -98,10 +101,11 @@ class Driver:
                 self.host.workers.open(workers)
                 try:
                     await self._drive()
-                except BaseException:
-                    workers.cancel_scope.cancel()
-                    raise
+                except Exception as error:
+                    self._crash(error)
                 finally:
+                    if isinstance(self._fatal_error, SchedulerCrash):
+                        workers.cancel_scope.cancel()
                     self.host.close()
                     self._close()
 
@@ -169,9 +173,10 @@ class Driver:
     def wake(self) -> None:
         """Let the kernel run soon: something became ready from outside. Checkpoint: no."""
         self._woken = True
-        task, self._parked = self._parked, None
+        task = self._parked
         if task is not None:
             trio.lowlevel.reschedule(task)
+            self._parked = None
 
     def _deliver(self) -> None:
         for task_id, reply in self.host.workers.take_completed():
@@ -237,7 +242,10 @@ class Driver:
             self._failed(task, lua_error(*failure), heard=heard)
 
     def _failed(self, task: LuaTask, error: BaseException, *, heard: bool) -> None:
-        if not heard:
+        if error.__cause__ is not None and error.__cause__ is self._fatal_error:
+            # A host function raised what ends the runtime: nobody needs to see it as Lua's error, too.
+            error = self._fatal_error
+        elif not heard:
             self._unheard[task.id] = error  # until a joiner has really received it
             if not task.has_joiner:
                 # Fail closed, as a nursery does: nobody waits for this task, so everything ends.
@@ -269,6 +277,12 @@ class Driver:
         """Note that somebody received the outcome of `task`."""
         self._unheard.pop(task.id, None)
 
+    def abandoned(self, task: LuaTask) -> None:
+        """Note that the last joiner of a failed task was cancelled before it received the error."""
+        if task.id in self._unheard:
+            self.cancel_all(f"task {task.name!r} failed")
+            self._notify_failure()
+
     def joined(self, task: LuaTask) -> None:
         """Note that the embedding program received the outcome, which then is not raised again."""
         self.heard(task)
@@ -288,8 +302,21 @@ class Driver:
 
     # -- acting on the kernel ------------------------------------------------------------------
 
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise WrongThread(
+                "a Lua runtime belongs to the OS thread that opened it; from another one use "
+                "trio.from_thread.run_sync(...) or a trio token"
+            )
+
     def check_open(self) -> None:
-        """Raise RuntimeClosed after the end."""
+        """Raise where the runtime cannot be used.
+
+        Raises:
+            WrongThread: from another OS thread than its own.
+            RuntimeClosed: after its end.
+        """
+        self._check_thread()
         if self.closed:
             raise RuntimeClosed("this Lua runtime has ended; open a new one")
 
@@ -329,11 +356,13 @@ class Driver:
 
     def cancel_task(self, task: LuaTask, reason: str | None) -> None:
         """Cancel one task and what it owns."""
+        self._check_thread()
         self._lua.cancel(task.id, None if reason is None else reason.encode())
         self.wake()
 
     def cancel_all(self, reason: str) -> None:
         """Cancel everything; cleanup runs."""
+        self._check_thread()
         if not self.closed:
             self._lua.cancel_all(reason.encode())
             self.wake()
@@ -365,7 +394,11 @@ class Driver:
         """Who waits for what, where: the lines of a deadlock report."""
         return tuple(
             WaitingTask(
-                info.id, info.name, info.reason or info.status, info.detail or "its turn", info.where or "?"
+                info.id,
+                info.name,
+                info.reason or info.status,
+                info.detail or "its turn",
+                info.where or "its end",
             )
             for info in self.task_infos()
         )

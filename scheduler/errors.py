@@ -13,6 +13,7 @@ from bridge.errors import (
     TaskCancelled,
     TaskTimeout,
     WaitingTask,
+    WrongThread,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "TaskCancelled",
     "TaskTimeout",
     "WaitingTask",
+    "WrongThread",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from bridge.errors import RuntimeClosed, TaskCancelled
+from bridge.errors import DeadlockError, RuntimeClosed, ScriptExit, TaskCancelled
 
 if TYPE_CHECKING:
     from bridge.portal import KernelLoop, Loops
@@ -67,8 +67,8 @@ class LuaFunction:
             return await task.join()
         except trio.Cancelled:
             task.cancel("the Python caller was cancelled")
-            # Its cleanup failed or it was cancelled: trio's Cancelled is on its way already.
-            with trio.CancelScope(shield=True), contextlib.suppress(Exception):
+            # How it was ended does not matter, trio's Cancelled is on its way; a failing cleanup does.
+            with trio.CancelScope(shield=True), contextlib.suppress(TaskCancelled, ScriptExit, DeadlockError):
                 await task.join()
             raise
 

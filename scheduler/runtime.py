@@ -121,7 +121,7 @@ class Runtime:
             task.cancel()
 
     def cancel(self, reason: str = "cancelled by the embedding program") -> None:
-        """Cancel every task; their cleanup runs, then the block ends. Checkpoint: no."""
+        """Cancel every task; their cleanup runs, then the block ends; after it, nothing. Checkpoint: no."""
         self._driver.cancel_all(reason)
 
     def tasks(self) -> tuple[TaskInfo, ...]:

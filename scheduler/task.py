@@ -68,6 +68,8 @@ class _Core(Protocol):
 
     def joined(self, task: LuaTask) -> None: ...
 
+    def abandoned(self, task: LuaTask) -> None: ...
+
 
 class LuaTask:
     """A Lua task spawned from Python."""
@@ -113,6 +115,10 @@ class LuaTask:
         self._joiners += 1
         try:
             await self._ended.wait()
+        except BaseException:
+            if self._joiners == 1 and self.error is not None:
+                self._core.abandoned(self)
+            raise
         finally:
             self._joiners -= 1
         self._core.joined(self)

@@ -6,6 +6,7 @@ globals of the scripts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,13 @@ from bridge.vm import VM
 from scheduler.function import Core, LuaFunction
 
 __all__ = ["Values"]
+
+# Source: Lua 5.4 manual, 3.1.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = frozenset(
+    ["and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local"]
+    + ["nil", "not", "or", "repeat", "return", "then", "true", "until", "while"]
+)
 
 
 class Values:
@@ -49,8 +57,11 @@ class Values:
 
     def register(self, name: str, function: Callable[..., Any]) -> None:
         """Make `function` callable from Lua as `name`."""
-        if not name or not all(part.isidentifier() for part in name.split(".")):
-            raise ValueError(f"bad host function name {name!r}: expected NAME or TABLE.NAME")
+        parts = name.split(".") if isinstance(name, str) else []
+        if not parts or not all(_NAME.fullmatch(part) and part not in _RESERVED for part in parts):
+            raise ValueError(
+                f"bad host function name {name!r}: expected NAME or TABLE.NAME, as Lua spells names"
+            )
         number = self._functions.add(name, function)
         problem = self._vm.kernel.register(
             self._vm.globals, number, name.encode(), self._functions.waits(number)

@@ -10,7 +10,7 @@ local task_library = require("task")
 local event = require("event")
 local script = require("script")
 
-local load, type, tostring, error, ipairs = load, type, tostring, error, ipairs
+local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
 local collectgarbage, gmatch, concat = collectgarbage, string.gmatch, table.concat
 local pack, unpack, post, now = kernel.pack, kernel.unpack, kernel.post, kernel.now
 
@@ -22,12 +22,20 @@ local watched = {} -- id -> task spawned by Python, until its end was reported
 -- ---------------------------------------------------------------------------------------------
 -- Ends
 
+local function timed_out(task, values)
+  return task.own and task.own.cancelled == "timeout" and values and rawequal(values[2], "timeout")
+end
+
 --- Tell Python how a watched task ended.
 function scope.on_watched_end(task, heard)
   watched[task.id] = nil
   if task.state == "done" then
     local values = task.on
-    if values then
+    if timed_out(task, values) then
+      local late = failure.new("timeout", "timed out after " .. task.timeout .. " s")
+      local fail = { value = late, traceback = "", task = task }
+      post("done", task.id, "failed", heard or false, M.describe_failure(fail))
+    elseif values then
       post("done", task.id, "done", unpack(values, 1, values.n))
     else
       post("done", task.id, "done")
@@ -65,25 +73,17 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Spawning
 
-local function spawn(fn, name, timeout, background, args)
-  local function main(...)
-    local options = {}
-    if timeout then
-      options.deadline = now() + timeout
-    end
-    local function finish(...)
-      if options.scope.cancelled == "timeout" and (...) == nil then
-        error(failure.new("timeout", "timed out after " .. timeout .. " s"), 0)
-      end
-      return ...
-    end
-    return finish(scope.run(options, fn, ...))
-  end
-  local task = scope.spawn(root, main, args, { name = name, background = background })
-  task.site = failure.site_of({ fn = fn })
+local function watch(task)
   task.watched = true
   watched[task.id] = task
   return task.id
+end
+
+local function spawn(fn, name, timeout, background, args)
+  local task = scope.spawn(root, fn, args, { name = name, background = background })
+  task.site, task.timeout = failure.site_of(task), timeout
+  scope.enclose(task, timeout and now() + timeout)
+  return watch(task)
 end
 
 --- Compile and spawn a script.
@@ -114,9 +114,7 @@ function M.spawn_wait(name)
     parked = true,
   })
   event.begin_at(name, task)
-  task.watched = true
-  watched[task.id] = task
-  return task.id
+  return watch(task)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -167,6 +165,10 @@ function M.register(globals, fn, name, waits)
       return "'" .. concat(path, ".", 1, i) .. "' is a " .. type(child) .. " already, not a table"
     end
     parent = child
+  end
+  local present = parent[path[#path]]
+  if present ~= nil and type(present) ~= "function" then
+    return "it is a " .. type(present) .. " already"
   end
   parent[path[#path]] = host.new_function(fn, name, waits)
 end

@@ -9,6 +9,7 @@ local failure = require("failure")
 local enter, current, call = kernel.enter, kernel.current, kernel.call
 local reschedule, post = kernel.reschedule, kernel.post
 local pack, unpack = kernel.pack, kernel.unpack
+local check_place, check_result = kernel.check_place, kernel.check_result
 local error, setmetatable, type, getmetatable = error, setmetatable, type, getmetatable
 local tostring, pairs = tostring, pairs
 local newproxy = newproxy
@@ -18,16 +19,18 @@ local M = {}
 -- How a call ended; bridge/host.py sends the same numbers.
 local OK, RAISED, MISUSED = 0, 1, 2 -- anything else: an iterator
 
-local calls = {} -- id of a task -> task, while its host call is under way
+-- Calls are numbered: what is said about one that has ended must not hit the task's next.
+local last_call = 0
+local calls = {} -- number of a call -> task, while it is under way
 M.names = {} -- id of a host function -> name
 
 -- A host call is over when Python says so: cancelling it cancels the trio work and waits for its end.
 local HOST = {
   reason = "host",
   abort = function(task)
-    if not task.aborting then
-      task.aborting = true
-      post("abort", task.id)
+    if task.aborting ~= task.call then
+      task.aborting = task.call
+      post("abort", task.call)
     end
     return false
   end,
@@ -64,15 +67,18 @@ end
 
 -- `waits`: a checkpoint. What cannot wait is none, so a cancelled task may still call it in its cleanup.
 local function perform(fn, name, waits, ...)
+  check_place() -- before anything is noted: this may be a finalizer, and no task's doing
   local task = waits and enter() or current()
   if not task then
     error("cannot call " .. name .. " outside a task", 0)
   end
-  local id = task.id
+  local id = last_call + 1
+  last_call = id
   calls[id] = task
-  task.called = fn
-  local results = call(task, HOST, pack(fn, ...))
+  task.call, task.called = id, fn
+  local results = call(task, HOST, pack(id, fn, ...))
   calls[id] = nil
+  check_result(task, results)
   return finish(name, results)
 end
 
@@ -104,17 +110,17 @@ function M.iterator(id)
   return (new_iterator("iterator", id))
 end
 
---- Python: the call of task `id` is over; `...` as in `finish`.
+--- Python: call number `id` is over; `...` as in `finish`.
 function M.complete(id, ...)
   local task = calls[id]
-  calls[id], task.aborting = nil, nil
+  calls[id] = nil
   reschedule(task, pack(...))
 end
 
---- Python: the call of task `id` was cancelled and its trio work has ended.
+--- Python: call number `id` was cancelled and its trio work has ended.
 function M.complete_cancelled(id)
   local task = calls[id]
-  calls[id], task.aborting = nil, nil
+  calls[id] = nil
   reschedule(task, kernel.CANCELLED)
 end
 
@@ -136,8 +142,8 @@ function new_iterator(name, id)
     __name = "host iterator",
     __close = function()
       if open then
-        open = false
         perform(CLOSE, name, false, id)
+        open = false
       end
     end,
   })

@@ -34,20 +34,26 @@ function M.remove(task, joiner)
 end
 
 --- Wake them all with the task as result.
----@return boolean any
+---@return boolean heard whether one of them will see how the task ended
 function M.wake(task)
   local present = task.joiners
   if not present then
     return false
   elseif present.co then
+    local heard = not present.wait.quiet
     reschedule(present, task)
-    return true
+    return heard
   end
-  return present:wake_all(task) > 0
+  local heard = false
+  for i = 1, present.last do
+    heard = heard or present[i] and not present[i].wait.quiet
+  end
+  present:wake_all(task)
+  return heard
 end
 
 --- The kind of a wait for a task's end.
----@param finish function|nil what to make of the ended task
+---@param finish function|nil what to make of the ended task; nil: how it ended does not matter
 function M.kind(finish)
   return {
     reason = "resource",
@@ -62,6 +68,7 @@ function M.kind(finish)
       return "the end of " .. tostring(joiner.on)
     end,
     finish = finish,
+    quiet = not finish,
   }
 end
 

@@ -84,12 +84,13 @@ M.Task = Task
 local ended -- function(task): set by scope.lua
 local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
+local leave -- function(scope, task, ok, ...): ends the scope around a body; set by scope.lua
 local wind_up -- function(task): ends scopes the body left open; set by scope.lua
 local cancels = 0 -- cancelled scopes that are still open; 0 means no check is needed
 
 --- Let scope.lua in: it is written on top of this file.
 function M.connect(hooks)
-  ended, wind_up = hooks.ended, hooks.wind_up
+  ended, wind_up, leave = hooks.ended, hooks.wind_up, hooks.leave
   is_cancelled, check_cancelled = hooks.is_cancelled, hooks.check
 end
 
@@ -143,13 +144,18 @@ end
 M.reschedule = reschedule
 
 -- The first thing that runs on a task's own coroutine.
-local function conclude(task, ok, ...)
-  if task.inner then
+local conclude
+function conclude(task, ok, ...)
+  local cancelled = cancels > 0 and not ok and rawequal((...), CANCEL)
+  local own = task.own
+  if own and not own.closed then
+    return conclude(task, xpcall(leave, on_error, own, task, ok, ...))
+  elseif task.inner then
     wind_up(task)
   end
   if ok then
     task.state, task.on = "done", select("#", ...) > 0 and pack(...) or nil
-  elseif rawequal((...), CANCEL) and cancels > 0 then
+  elseif cancelled then
     task.state, task.on = "cancelled", nil
   else
     task.state, task.on = "failed", failure.capture((...), task)
@@ -277,19 +283,31 @@ local function enter()
 end
 M.enter = enter
 
-local function park_frozen(task)
-  local possible, why = may_freeze()
-  if possible then
-    freeze(task)
-  else
-    M.abort(task, why)
+--- Raise where the running task could not wait, neither by a yield nor through the portal.
+local function check_place()
+  if not isyieldable() then
+    local possible, why = may_freeze()
+    if not possible then
+      error(why, 0)
+    end
   end
+end
+M.check_place = check_place
+
+-- End a wait that was registered inside a coroutine whose resumer, it turns out, cannot wait.
+local function refuse(task, why)
+  task.wait.abort(task)
+  if task.timer then
+    timed = timed - 1
+    disarm(task)
+  end
+  task.wait, task.on, task.refusal = nil, REFUSED, why
 end
 
 local function ended_early(task, result)
   if result == CANCELLED then
     check_cancelled(task)
-    return nil
+    error("kernel: a wait of " .. task.id .. " was cancelled, the task was not")
   end
   local why = task.refusal
   task.refusal = nil
@@ -325,6 +343,10 @@ local function park(kind, on, at)
   if cancels > 0 and not kind.stubborn then
     check_cancelled(task)
   end
+  local yieldable = isyieldable()
+  if not yieldable then
+    check_place()
+  end
   if kind.queued then
     local last = on.last + 1
     on.last = last
@@ -342,10 +364,10 @@ local function park(kind, on, at)
   if instrument then
     instrument("parked", task)
   end
-  if isyieldable() then
+  if yieldable then
     yield(PARK)
   else
-    park_frozen(task)
+    freeze(task)
   end
   local result = task.on
   task.on = nil
@@ -358,24 +380,13 @@ local function park(kind, on, at)
 end
 M.park = park
 
---- End a wait early. `why` nil cancels, a string raises it; TIMEOUT ends it with that result.
+--- End a wait early with `result`, nil for a cancellation.
 ---@return boolean ended false when the wait ends later by itself (a host call winding up)
-function M.abort(task, why)
-  local kind = task.wait
-  if not kind.abort(task, why) then
+function M.abort(task, result)
+  if not task.wait.abort(task) then
     return false
   end
-  if why == nil then
-    reschedule(task, CANCELLED)
-  elseif why == TIMEOUT then
-    reschedule(task, TIMEOUT)
-  else
-    if task.timer then
-      timed = timed - 1
-      disarm(task)
-    end
-    task.wait, task.on, task.refusal = nil, REFUSED, why
-  end
+  reschedule(task, result or CANCELLED)
   return true
 end
 M.CANCELLED = CANCELLED
@@ -386,10 +397,7 @@ function M.yield()
     yield(TURN)
   else
     local task = enter()
-    local possible, why = may_freeze()
-    if not possible then
-      error(why, 2)
-    end
+    check_place()
     push(task)
     freeze(task)
   end
@@ -408,17 +416,17 @@ function M.relay(tag)
   local possible, why = may_freeze()
   if not task then
     error("cannot wait outside a task", 0)
-  elseif tag == TURN then
-    if possible then
-      push(task)
-      freeze(task)
-    end
   elseif not possible then
-    M.abort(task, why)
-  elseif tag == CALL then
-    frozen_call = task
-    freeze(task)
+    if tag == TURN then
+      error(why, 0)
+    end
+    refuse(task, why)
   else
+    if tag == TURN then
+      push(task)
+    elseif tag == CALL then
+      frozen_call = task
+    end
     freeze(task)
   end
 end
@@ -434,26 +442,19 @@ function M.call(task, kind, request)
   if isyieldable() then
     yield(CALL)
   else
-    local possible, why = may_freeze()
-    if not possible then
-      task.wait, task.on = nil, nil
-      error(why, 0)
-    end
     frozen_call = task
     freeze(task)
   end
   local result = task.on
   task.on = nil
-  if result == CANCELLED then
-    check_cancelled(task)
-    return nil
-  end
   return result
 end
 
---- Unwind the running task now, whatever shields it (os.exit).
-function M.leave_now()
-  error(CANCEL, 0)
+--- Raise if a call's result says that it was cancelled or refused.
+function M.check_result(task, result)
+  if result == CANCELLED or result == REFUSED then
+    ended_early(task, result)
+  end
 end
 
 --- Tell the driver something at the next safe point.
@@ -516,7 +517,7 @@ end
 local function perform(me, task)
   local request = task.on
   current = nil
-  return after_call(me, task, yield("call", task.id, unpack(request, 1, request.n)))
+  return after_call(me, task, yield("call", unpack(request, 1, request.n)))
 end
 
 -- Raise the mark in a cancelled task that gives up the processor by a raw coroutine.yield, which knows
@@ -552,7 +553,7 @@ function settle(me, co, ok, tag)
   end
   -- The guard itself failed (the C stack or memory ran out inside it): nothing may wait here.
   local task = tasks[co]
-  task.inner = nil
+  task.inner, task.own = nil, nil
   conclude(task, false, tag)
   tasks[co] = nil
 end

@@ -67,6 +67,13 @@ local function check(task)
   end
 end
 
+--- Unwind the running task now, whatever shields it (os.exit).
+function M.leave_now(task)
+  count.raises = count.raises + 1
+  task.raised = count.raises
+  error(CANCEL, 0)
+end
+
 --- Must `value`, caught by pcall in the running task, go on as CANCEL?
 ---@param before integer `count.raises` when the protected call began
 function M.must_go_on(value, before)
@@ -336,8 +343,6 @@ function M.left_open(co)
   return true, errors[1] and failure.combine(errors)
 end
 
-kernel.connect({ ended = ended, wind_up = wind_up, is_cancelled = is_cancelled, check = check })
-
 -- What the scope's end means for its owner.
 local function leave(scope, task, ok, ...)
   if scope.closed or kernel.current() ~= task then
@@ -384,8 +389,31 @@ local function leave(scope, task, ok, ...)
   return nil, scope.cancelled or "cancelled"
 end
 
-local function run(scope, task, fn, ...)
+kernel.connect({
+  ended = ended,
+  wind_up = wind_up,
+  leave = leave,
+  is_cancelled = is_cancelled,
+  check = check,
+})
+
+local function begin(scope, task, deadline)
   task.inner = scope
+  if deadline and deadline > now() then
+    timers.arm(scope, deadline)
+  elseif deadline then
+    scope:cancel("timeout")
+  end
+end
+
+--- Put a task that has not started into a scope of its own, which ends with it: as `run` around its body,
+-- without a frame on its stack.
+function M.enclose(task, deadline)
+  task.own = new(task, task.home)
+  begin(task.own, task, deadline)
+end
+
+local function run(scope, task, fn, ...)
   return leave(scope, task, xpcall(fn, handler, ...))
 end
 
@@ -398,8 +426,8 @@ function M.run(options, fn, ...)
   if not task then
     error("cannot open a scope outside a task", 3)
   end
+  kernel.check_place() -- its end may have to wait
   local scope = new(task, task.inner or task.home)
-  options.scope = scope
   local co = running()
   if co ~= task.co then
     scope.co = co
@@ -408,13 +436,7 @@ function M.run(options, fn, ...)
   if options.shield then
     scope.shield = true
   end
-  local deadline = options.deadline
-  if deadline and deadline > now() then
-    timers.arm(scope, deadline)
-  elseif deadline then
-    task.inner = scope
-    scope:cancel("timeout")
-  end
+  begin(scope, task, options.deadline)
   if options.passed then
     return run(scope, task, fn, scope, ...)
   end

@@ -3,6 +3,7 @@
 local kernel = require("kernel")
 local guarded = require("coroutine")
 local library = require("task")
+local scope = require("scope")
 local event = require("event")
 local combinators = require("combinators")
 
@@ -22,7 +23,7 @@ local function exit(code)
   M.on_exit(code)
   local task = kernel.current()
   if task then
-    kernel.leave_now()
+    scope.leave_now(task)
   end
 end
 

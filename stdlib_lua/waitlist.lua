@@ -23,19 +23,30 @@ function M:add(task)
   task.slot = last
 end
 
+local function compact(list)
+  local kept = 0
+  for i = 1, list.last do
+    local task = list[i]
+    list[i] = nil
+    if task then
+      kept = kept + 1
+      list[kept] = task
+      task.slot = kept
+    end
+  end
+  list.last, list.holes = kept, 0
+end
+
 --- Take `task` out again (the abort of its wait).
 ---@return boolean empty
 function M:remove(task)
   self[task.slot] = false
   self.holes = self.holes + 1
-  if self.holes < self.last then
-    return false
+  -- 32: fewer holes are not worth the walk. The last one to leave empties the list, too.
+  if self.holes == self.last or self.holes > 32 and self.holes * 2 > self.last then
+    compact(self)
   end
-  for i = 1, self.last do
-    self[i] = nil
-  end
-  self.last, self.holes = 0, 0
-  return true
+  return self.last == 0
 end
 
 --- How many wait.

@@ -5,6 +5,7 @@ Belongs here: the order of things around a run, and what is printed to stderr.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
 import sys
@@ -25,6 +26,7 @@ from scheduler.errors import (
     DeadlockError,
     LuaError,
     LuaSyntaxError,
+    RuntimeClosed,
     SchedulerError,
     ScriptExit,
 )
@@ -113,7 +115,8 @@ async def _script(options: Options, source: Source, ending: _Ending) -> int:
             try:
                 await runtime.run(source, *options.arguments)
             finally:
-                ending.statistics = runtime.statistics()
+                with contextlib.suppress(RuntimeClosed):  # after a crash there is nothing to ask
+                    ending.statistics = runtime.statistics()
     except* SchedulerError as group:
         code = max(_explain(error) for error in _leaves(group))
     return code

@@ -135,8 +135,8 @@ async def test_text_with_a_lone_surrogate_is_a_clear_error(lua: Lua) -> None:
         ("{ 1, 2, 3 }", [1, 2, 3]),
         ("{ 'a', { 'b', { 'c' } } }", ["a", ["b", ["c"]]]),
         ("{ n = 3, 1, nil, 3 }", [1, None, 3]),
-        ("{ n = 2 }", [None, None]),
-        ("{ n = 0 }", []),
+        ("{ n = 2 }", {"n": 2}),  # a dict that happens to have this key stays one
+        ("{ n = 0 }", {"n": 0}),
         ("{ n = 1, 1, 2 }", {"n": 1, 1: 1, 2: 2}),
         ("{ n = 'text', 1 }", {"n": "text", 1: 1}),
         ("{ a = 1, b = { c = 2 } }", {"a": 1, "b": {"c": 2}}),

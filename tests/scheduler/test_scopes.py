@@ -390,17 +390,53 @@ async def test_script_ends_when_the_main_chunk_and_its_tasks_have(lua: Lua) -> N
     assert (result, log) == ("value", ["chunk", "task"])
 
 
-async def test_scopes_in_a_generator_that_is_abandoned_are_wound_up(lua: Lua) -> None:
+async def test_a_coroutine_cannot_yield_out_of_a_scope_it_has_opened(lua: Lua) -> None:
+    """A timeout in a generator that nobody resumes used to cancel whatever its task did next."""
     assert await lua("""
         local child
-        local t = task.spawn(function()
-          local generator = coroutine.wrap(function()
-            task.scope(function(scope)
-              child = scope:spawn(task.sleep, 100)
+        local function generator()
+          return coroutine.wrap(function()
+            task.timeout(5, function()
+              child = task.spawn(task.sleep, 100)
               coroutine.yield("inside")
             end)
           end)
-          return generator()
+        end
+        local ok, e = pcall(generator())
+        local slept = task.sleep(10)
+        return ok, (e:gsub("^.-:%d+: ", "")), child:status(), slept
+    """) == (
+        False,
+        "a coroutine yielded inside a scope it had opened; "
+        "end task.scope, task.timeout or task.shield before",
+        "cancelled",
+        10,
+    )
+
+
+async def test_a_failure_in_a_scope_left_open_by_a_coroutine_is_not_lost(lua: Lua) -> None:
+    assert await lua("""
+        local generator = coroutine.wrap(function()
+          task.scope(function(scope)
+            scope:spawn(error, "from the child", 0)
+            task.shield(task.sleep, 1)
+            coroutine.yield("inside")
+          end)
         end)
-        return t:join(), child:status()
-    """) == ("inside", "cancelled")
+        return pcall(generator)
+    """) == (False, "from the child")
+
+
+async def test_a_raw_yield_at_task_level_can_be_cancelled(lua: Lua) -> None:
+    assert await lua("""
+        local closed = 0
+        local t = task.spawn(function()
+          local ok = pcall(function()
+            while true do coroutine.yield() end
+          end)
+          closed = closed + 1
+        end)
+        task.yield()
+        t:cancel()
+        return (pcall(t.join, t)), t:status(), closed
+    """) == (False, "cancelled", 0)
