@@ -64,7 +64,11 @@ class Source:
         """
         if isinstance(script, Source):
             return script
-        return cls.read(script) if isinstance(script, Path) else cls.of_text(script)
+        if isinstance(script, Path):
+            return cls.read(script)
+        if not isinstance(script, str):
+            raise TypeError(f"a script is Lua source (str) or a Path, not {script!r}")
+        return cls.of_text(script)
 
 
 def _clean(code: bytes, name: str) -> bytes:

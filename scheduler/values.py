@@ -20,8 +20,8 @@ __all__ = ["Values"]
 # Source: Lua 5.4 manual, 3.1.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset(
-    ["and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local"]
-    + ["nil", "not", "or", "repeat", "return", "then", "true", "until", "while"]
+    {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local"}
+    | {"nil", "not", "or", "repeat", "return", "then", "true", "until", "while"}
 )
 
 

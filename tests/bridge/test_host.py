@@ -211,7 +211,8 @@ async def test_annotated_arguments_are_accepted(lua: Lua, call: str, result: str
         ),
         (
             "a.typed(1, 1, 'c', { x = 1 })",
-            "bad argument #4 to 'a.typed' (nil or table with keys 1..n expected for 'd', got a table with other keys)",
+            "bad argument #4 to 'a.typed' "
+            "(nil or table with keys 1..n expected for 'd', got a table with other keys)",
         ),
         ("a.typed(1, 1, 'c', { 1 }, 5)", "bad argument #5 to 'a.typed' (takes at most 4 arguments, got 5)"),
         (
