@@ -33,8 +33,6 @@ EXCEPTED = {
     },
     "errors.lua": {
         'checkmessage("coroutine.yield()", "outside a coroutine")': MAIN_THREAD,
-        "  assert(i > 15)": "counts the frames below the script: a traceback cut to its last 11 levels shows "
-        "some of ours there",
     },
 }
 
