@@ -7,8 +7,7 @@
 See README.md and docs/embedding.md; `python -m scheduler --help` for the shell.
 """
 
-from scheduler._version import VERSION
-from scheduler.errors import (
+from bridge.errors import (
     ConversionError,
     DeadlockError,
     HostMisuse,
@@ -23,6 +22,7 @@ from scheduler.errors import (
     WaitingTask,
     WrongThread,
 )
+from scheduler._version import VERSION
 from scheduler.function import LuaFunction
 from scheduler.runtime import Runtime, open_runtime, run
 from scheduler.source import BadSource

@@ -18,11 +18,7 @@ import attrs
 import trio
 
 from bridge.capi import flush_stdout
-from scheduler.cli.interrupt import EXIT_CODE as INTERRUPTED
-from scheduler.cli.interrupt import on_interrupt
-from scheduler.cli.options import Options, Usage, parse
-from scheduler.clock import virtual_clock
-from scheduler.errors import (
+from bridge.errors import (
     DeadlockError,
     LuaError,
     LuaSyntaxError,
@@ -30,6 +26,10 @@ from scheduler.errors import (
     SchedulerError,
     ScriptExit,
 )
+from scheduler.cli.interrupt import EXIT_CODE as INTERRUPTED
+from scheduler.cli.interrupt import on_interrupt
+from scheduler.cli.options import Options, Usage, parse
+from scheduler.clock import virtual_clock
 from scheduler.runtime import open_runtime
 from scheduler.source import BadSource, Source
 from scheduler.task import RuntimeStatistics
