@@ -20,10 +20,13 @@ import trio
 from bridge.errors import DeadlockError, ScriptExit, TaskCancelled
 from bridge.reply import OK, PARKED, RAISED, Reply, raised
 
-__all__ = ["ENDINGS", "Job", "Owner", "Workers"]
+__all__ = ["ENDINGS", "Job", "Owner", "Workers", "current_call"]
 
 # Idle workers kept for the next call: each costs about 2 kB, and 20 us to make anew.
 MAX_IDLE = 1000
+
+# Number of the host call that the current trio task performs, 0 elsewhere.
+current_call: contextvars.ContextVar[int] = contextvars.ContextVar("current_call", default=0)
 
 # What a Lua callback raises in Python when it did not fail but was ended.
 ENDINGS = (TaskCancelled, ScriptExit, DeadlockError)
@@ -188,12 +191,14 @@ class _Worker:
             # Each call has a context of its own: what one sets in a context variable, the next does not
             # see. All steps of an iterator share one: it may reset what it has set.
             self._task.context = contextvars.copy_context()
+            self._task.context.run(current_call.set, job.call_id or 0)
         trio.lowlevel.reschedule(self._task, outcome.Value(job))
 
     async def run(self, job: Job | None) -> None:
         """Run `job` and what `begin` gives, until nobody keeps it."""
         pool = self._pool
         self._task = trio.lowlevel.current_task()
+        current_call.set(job.call_id or 0 if job is not None else 0)
         try:
             with self.scope:
                 while job is not None:

@@ -332,12 +332,18 @@ class Driver:
         return self._spawned(result, name, chunk_name)
 
     def spawn_function(
-        self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
+        self,
+        function: Any,
+        args: Iterable[Any],
+        *,
+        name: str,
+        timeout: float | None = None,
+        call: int = 0,
     ) -> LuaTask:
-        """Spawn a Lua function (lupa's object)."""
+        """Spawn a Lua function (lupa's object); `call` is the host call that calls it back, 0 for none."""
         self.check_open()
         values = self.values.to_lua(args)
-        task_id = self._lua.spawn_function(function, name.encode(), timeout, False, *values)
+        task_id = self._lua.spawn_function(function, name.encode(), timeout, call, *values)
         return self._spawned(task_id, name, name)
 
     def spawn_wait(self, event: str) -> LuaTask:

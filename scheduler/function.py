@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from bridge.errors import DeadlockError, RuntimeClosed, ScriptExit, TaskCancelled
+from bridge.workers import current_call
 
 if TYPE_CHECKING:
     from bridge.portal import KernelLoop, Loops
@@ -27,7 +28,13 @@ class Core(Protocol):
     closed: bool
 
     def spawn_function(
-        self, function: Any, args: Iterable[Any], *, name: str, timeout: float | None = None
+        self,
+        function: Any,
+        args: Iterable[Any],
+        *,
+        name: str,
+        timeout: float | None = None,
+        call: int = 0,
     ) -> LuaTask:
         """Spawn it as a task."""
 
@@ -62,7 +69,8 @@ class LuaFunction:
         Raises:
             LuaError: the function failed.
         """
-        task = self._core.spawn_function(self._function, args, name="call from Python")
+        call = current_call.get()
+        task = self._core.spawn_function(self._function, args, name="call from Python", call=call)
         try:
             return await task.join()
         except trio.Cancelled:
@@ -93,7 +101,7 @@ class LuaFunction:
             )
         if loop.cancelled:
             raise TaskCancelled("the Lua task that called the host function was cancelled")
-        task = self._core.spawn_function(self._function, args, name="call from Python")
+        task = self._core.spawn_function(self._function, args, name="call from Python", call=loop.caller)
         task.watch(lambda: self._core.unblock(loop))
         loops.block(loop, lambda: task.cancel("its caller was cancelled"))
         return task.result_nowait()

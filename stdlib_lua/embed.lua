@@ -98,8 +98,11 @@ function M.spawn_source(source, chunk_name, name, timeout, ...)
   return spawn(fn, name, timeout, false, pack(...))
 end
 
-function M.spawn_function(fn, name, timeout, background, ...)
-  return spawn(fn, name, timeout, background, pack(...))
+--- Spawn a Lua function; `call` is the number of the host call that calls it back, 0 for none.
+function M.spawn_function(fn, name, timeout, call, ...)
+  local id = spawn(fn, name, timeout, false, pack(...))
+  watched[id].caller = host.caller(call)
+  return id
 end
 
 local function values(...)

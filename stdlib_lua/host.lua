@@ -110,6 +110,11 @@ function M.iterator(id)
   return (new_iterator("iterator", id))
 end
 
+--- The task whose host call has this number, or nil.
+function M.caller(id)
+  return calls[id]
+end
+
 --- Python: call number `id` is over; `...` as in `finish`.
 function M.complete(id, ...)
   local task = calls[id]

@@ -225,7 +225,8 @@ end
 local function check_cycle(task, target)
   local link = target
   while link do
-    -- A task waits for everything in the scopes it owns, so also for each descendant there.
+    -- A task waits for everything in the scopes it owns, so also for each descendant there, and for the
+    -- Lua functions that its host call calls back.
     local ancestor = task
     while ancestor do
       if ancestor == link then
@@ -244,7 +245,7 @@ local function check_cycle(task, target)
           3
         )
       end
-      ancestor = ancestor.home.owner
+      ancestor = ancestor.home.owner or ancestor.caller
     end
     link = link.wait == JOIN and link.on or nil
   end

@@ -113,3 +113,20 @@ async def test_the_loser_of_a_race_does_not_take_its_failure_along(engine: str) 
                 end)
                 task.race({ loser, function() task.sleep(1) end })
             """)
+
+
+@pytest.mark.parametrize("call", ["sync", "async"])
+async def test_joining_the_task_that_waits_for_the_callback_is_an_error(engine: str, call: str) -> None:
+    """A cycle through Python used to hang."""
+    async with scheduler.open_runtime(engine=engine) as runtime:
+
+        async def wait(function: scheduler.LuaFunction) -> object:
+            return await function()
+
+        runtime.register("call", wait if call == "async" else lambda function: function.call_sync())
+        message = await runtime.run("""
+            local me = task.current()
+            local ok, e = pcall(call, function() return me:join() end)
+            return tostring(e)
+        """)
+        assert "cannot join: it would wait for itself" in message
