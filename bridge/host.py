@@ -38,6 +38,8 @@ class _Function:
     signature: Signature
     # Turns what it returned into a reply.
     finish: Callable[[Any], Reply]
+    # A call is a checkpoint, as far as its definition tells.
+    waits: bool
 
 
 @attrs.define(eq=False)
@@ -90,13 +92,17 @@ class HostFunctions:
         number = self._next
         self._next += 1
         self._functions[number] = _Function(
-            name, function, Signature.of(name, function), partial(self._reply, name)
+            name,
+            function,
+            Signature.of(name, function),
+            partial(self._reply, name),
+            inspect.iscoroutinefunction(inspect.unwrap(function)),
         )
         return number
 
     def waits(self, number: int) -> bool:
         """Whether a call of the function is a checkpoint, as far as its definition tells."""
-        return inspect.iscoroutinefunction(inspect.unwrap(self._functions[number].call))
+        return self._functions[number].waits
 
     def release(self, number: int) -> None:
         """Forget an anonymous function; Lua has collected it."""
@@ -147,8 +153,10 @@ class HostFunctions:
             return self._close_stream(call_id, raw[0])
         function = self._functions[number]
         arguments = function.signature.bind(raw, self._convert)
-        # A context of its own for each call, as an asynchronous one has.
-        value = contextvars.copy_context().run(function.call, *arguments)
+        if function.waits:
+            value = function.call(*arguments)  # makes the coroutine, and its worker has a context
+        else:
+            value = contextvars.copy_context().run(function.call, *arguments)
         if type(value) is types.CoroutineType:
             return self.workers.start(Job(call_id, function.name, value, function.finish))
         return self._reply(function.name, value)

@@ -607,7 +607,14 @@ local function next_round()
   return true
 end
 
+-- Nothing is ready: let the coroutines in stale slots go, and the slots of a great burst, too.
 local function forget_queues()
+  if tail > 1000 or leftover > 1000 then
+    cur, nxt = {}, {}
+    switches = switches + tail
+    head, tail, leftover = 1, 0, 0
+    return
+  end
   for i = 1, tail do
     cur[i] = nil
   end
