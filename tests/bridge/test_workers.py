@@ -101,10 +101,8 @@ async def test_an_api_call_from_another_thread_says_so_and_does_no_harm(engine: 
         assert await task.join() == 2
 
 
-async def test_the_loser_of_a_race_does_not_take_its_failure_along(engine: str) -> None:
-    if engine == "luajit":
-        pytest.skip("no <close>")
-    async with scheduler.open_runtime(engine=engine) as runtime:
+async def test_the_loser_of_a_race_does_not_take_its_failure_along(engine_with_close: str) -> None:
+    async with scheduler.open_runtime(engine=engine_with_close) as runtime:
         with pytest.raises(scheduler.LuaError, match="cleanup failed"):
             await runtime.run("""
                 local loser = task.spawn(function()
