@@ -160,6 +160,7 @@ async def open_runtime(
         DeadlockError: see `detect_deadlock`.
         ScriptExit: a script called `os.exit`.
     """
+    await trio.lowlevel.checkpoint()  # cancelled already: no task starts
     driver = Driver(engine, detect_deadlock=detect_deadlock, portal=portal, measure=measure)
     driver.values.set_global("params", dict(params or {}))
     # Cancelled when a failure has nobody to receive it: the block ends, as a nursery's would.

@@ -733,3 +733,11 @@ def test_no_host_object_is_reachable_from_scripts() -> None:
     found, *gone = trio.run(main)
     assert [name for name in found if ".std" not in name] == []
     assert gone == [True, True, True]
+
+
+async def test_a_block_that_is_cancelled_already_starts_no_task(engine: str) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with scheduler.open_runtime(engine=engine):
+            pytest.fail("the block began")
+    assert scope.cancelled_caught
