@@ -185,14 +185,19 @@ class HostFunctions:
 
     # -- iterators -----------------------------------------------------------------------------
 
-    def _step(self, call_id: int, number: int) -> Reply:
+    def _free_stream(self, number: int) -> _Stream | None:
+        """Return an iterator that nobody is advancing, None when it has ended."""
         stream = self._streams.get(number)
+        if stream is not None and stream.owner.busy:
+            raise RuntimeError(f"the iterator of '{stream.name}' is being advanced by another task")
+        return stream
+
+    def _step(self, call_id: int, number: int) -> Reply:
+        stream = self._free_stream(number)
         if stream is None:
             return (OK,)
-        source = stream.source
-        if stream.owner.busy:
-            raise RuntimeError(f"the iterator of '{stream.name}' is being advanced by another task")
-        if isinstance(source, AsyncIterator) or hasattr(source, "__anext__"):
+        source: Any = stream.source
+        if hasattr(source, "__anext__"):
             step = Job(call_id, stream.name, source.__anext__(), partial(self._item, stream), stream.owner)
             return self.workers.start(step)
         stream.owner.busy = True  # it may call back and block, and then others run
@@ -214,11 +219,9 @@ class HostFunctions:
         return self._reply(stream.name, value)
 
     def _close_stream(self, call_id: int, number: int) -> Reply:
-        stream = self._streams.get(number)
+        stream = self._free_stream(number)
         if stream is None:
             return (OK,)
-        if stream.owner.busy:
-            raise RuntimeError(f"the iterator of '{stream.name}' is being advanced by another task")
         del self._streams[number]
         return self._begin_close(call_id, stream)
 

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Protocol
 
-__all__ = ["Watchdog"]
+__all__ = ["SLICE_S", "Watchdog"]
 
 # A slice may last this long before trio gets a checkpoint. Users feel 10 ms; 4 leave room for the interval
 # between looks and for the step that is under way.

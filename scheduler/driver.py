@@ -29,7 +29,7 @@ from bridge.errors import (
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
 from bridge.vm import VM
-from bridge.watchdog import Watchdog
+from bridge.watchdog import SLICE_S, Watchdog
 from scheduler.failure import lua_error
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 from scheduler.values import Values
@@ -65,7 +65,7 @@ class Driver:
         self._lua = self.vm.kernel
         self._watchdog = Watchdog(self)
         if not self.vm.can_end_slices:
-            self._lua.time_slices(0.005)
+            self._lua.time_slices(SLICE_S)
         if measure:
             self._lua.measure()
         self._detect_deadlock = detect_deadlock
@@ -179,11 +179,11 @@ class Driver:
             self._parked = None
 
     def _deliver(self) -> None:
-        for task_id, reply in self.host.workers.take_completed():
+        for call_id, reply in self.host.workers.take_completed():
             if reply is None:
-                self._lua.complete_cancelled(task_id)
+                self._lua.complete_cancelled(call_id)
             else:
-                self._lua.complete(task_id, *reply)
+                self._lua.complete(call_id, *reply)
 
     def _stuck(self) -> bool:
         return self._detect_deadlock and bool(self.tasks) and self.host.workers.pending == 0
@@ -248,10 +248,13 @@ class Driver:
         elif not heard:
             self._unheard[task.id] = error  # until a joiner has really received it
             if not task.has_joiner:
-                # Fail closed, as a nursery does: nobody waits for this task, so everything ends.
-                self.cancel_all(f"task {task.name!r} failed")
-                self._notify_failure()
+                self._fail_closed(task)
         task.settle(outcome.Error(error))
+
+    def _fail_closed(self, task: LuaTask) -> None:
+        # As a nursery does: nobody waits for this failed task, so everything ends.
+        self.cancel_all(f"task {task.name!r} failed")
+        self._notify_failure()
 
     def _fatal(self, error: BaseException) -> None:
         if self._fatal_error is None:
@@ -280,8 +283,7 @@ class Driver:
     def abandoned(self, task: LuaTask) -> None:
         """Note that the last joiner of a failed task was cancelled before it received the error."""
         if task.id in self._unheard:
-            self.cancel_all(f"task {task.name!r} failed")
-            self._notify_failure()
+            self._fail_closed(task)
 
     def joined(self, task: LuaTask) -> None:
         """Note that the embedding program received the outcome, which then is not raised again."""

@@ -38,7 +38,6 @@ local HOST = {
     return M.names[task.called] or "a host call"
   end,
 }
-M.HOST = HOST
 
 -- Tables have no __gc on LuaJIT, there `newproxy` makes a userdata that has.
 local function on_collect(fn)
@@ -115,18 +114,20 @@ function M.caller(id)
   return calls[id]
 end
 
---- Python: call number `id` is over; `...` as in `finish`.
-function M.complete(id, ...)
+local function ended(id, result)
   local task = calls[id]
   calls[id] = nil
-  reschedule(task, pack(...))
+  reschedule(task, result)
+end
+
+--- Python: call number `id` is over; `...` as in `finish`.
+function M.complete(id, ...)
+  ended(id, pack(...))
 end
 
 --- Python: call number `id` was cancelled and its trio work has ended.
 function M.complete_cancelled(id)
-  local task = calls[id]
-  calls[id] = nil
-  reschedule(task, kernel.CANCELLED)
+  ended(id, kernel.CANCELLED)
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -269,7 +269,7 @@ local function freeze(task)
   special = true
 end
 
---- The task that runs now. Raises outside a task and, as every wait begins here, when cancelled.
+--- The task that runs now. Raises outside a task and when it is cancelled: for checkpoints that do not park.
 ---@return table task
 local function enter()
   local task = tasks[current]
