@@ -12,11 +12,11 @@ local M = { ready = 0 } -- how many tasks are ready in both together
 
 local rounds = 0
 
-local function new()
-  return setmetatable({ cur = {}, nxt = {}, head = 1, tail = 0, ntail = 0 }, Class)
+local function new(name)
+  return setmetatable({ name = name, cur = {}, nxt = {}, head = 1, tail = 0, ntail = 0 }, Class)
 end
 
-local high, low = new(), new()
+local high, low = new("high"), new("low")
 M.by_name = { high = high, low = low }
 
 --- Make `co` run in the class's next round.

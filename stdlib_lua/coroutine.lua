@@ -6,7 +6,6 @@
 -- from Lua's own functions is listed in docs/conformance.md.
 
 local kernel = require("kernel")
-local pool = require("pool")
 local scope = require("scope")
 local failure = require("failure")
 
@@ -18,6 +17,7 @@ local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
 local count, must_go_on = scope.count, scope.must_go_on
 local gsub, running = string.gsub, coroutine.running
 local CANCEL = failure.CANCEL
+local seen_by_script = kernel.seen
 
 local M = {}
 
@@ -231,7 +231,7 @@ end
 
 local function seen(co, ...)
   if owned[co] then
-    pool.seen[co] = true
+    seen_by_script[co] = true
   end
   return co, ...
 end

@@ -80,7 +80,7 @@ local function watch(task)
 end
 
 local function spawn(fn, name, timeout, background, args)
-  local task = scope.spawn(root, fn, args, { name = name, background = background })
+  local task = kernel.spawn(root, fn, args, { name = name, background = background })
   task.site, task.timeout = failure.site_of(task), timeout
   scope.enclose(task, timeout and now() + timeout)
   return watch(task)
@@ -111,7 +111,7 @@ end
 
 --- Wait for an event on behalf of Python, from this moment on.
 function M.spawn_wait(name)
-  local task = scope.spawn(root, values, nil, {
+  local task = kernel.spawn(root, values, nil, {
     name = "waits for event '" .. name .. "'",
     background = true,
     parked = true,

@@ -31,14 +31,9 @@ local EVENT = {
     if values == TIMEOUT then
       return nil, "timeout"
     end
-    if values.n == 0 then
-      return
-    end
     return unpack(values, 1, values.n)
   end,
 }
-
-local NOTHING = { n = 0 }
 
 local function check_name(name, what)
   failure.bad_argument(1, what, "event name (a string) expected, got " .. type(name), 2)
@@ -61,7 +56,8 @@ end
 ---@param timeout number|nil seconds; nil waits for ever
 ---@return any ... the emitted values, or nil, "timeout"
 function M.wait(name, timeout)
-  if type(name) ~= "string" then
+  local list = events[name]
+  if not list and type(name) ~= "string" then
     check_name(name, "wait")
   end
   if timeout ~= nil then
@@ -70,7 +66,7 @@ function M.wait(name, timeout)
       kernel.fire_soon()
     end
   end
-  return park(EVENT, events[name] or new_list(name), timeout and now() + timeout)
+  return park(EVENT, list or new_list(name), timeout and now() + timeout)
 end
 
 --- Let a task that was spawned parked begin at the next emit of `name`, with the values.
@@ -94,7 +90,7 @@ function M.emit(name, ...)
   end
   events[name] = nil
   spare = list
-  return list:wake_all(select("#", ...) > 0 and pack(...) or NOTHING)
+  return list:wake_all(select("#", ...) > 0 and pack(...) or nil)
 end
 
 return M

@@ -8,12 +8,10 @@ local tostring = tostring
 
 local M = {}
 
---- Add `joiner`, which is about to park.
-function M.add(task, joiner)
+-- Add one more `joiner`, which is about to park.
+local function add(task, joiner)
   local present = task.joiners
-  if not present then
-    task.joiners = joiner
-  elseif present.co then
+  if present.co then
     local list = waitlist.new()
     list:add(present)
     list:add(joiner)
@@ -54,11 +52,20 @@ end
 
 --- The kind of a wait for a task's end.
 ---@param finish function|nil what to make of the ended task; nil: how it ended does not matter
-function M.kind(finish)
+---@param check function|nil check(joiner, task) raises when `joiner` may not wait for `task`
+function M.kind(finish, check)
   return {
     reason = "resource",
     begin = function(joiner, task)
-      M.add(task, joiner)
+      -- A task that runs no other scope than its home and waits for nothing waits for nobody.
+      if check and (task.wait or task.inner or joiner == task) then
+        check(joiner, task)
+      end
+      if task.joiners then
+        add(task, joiner)
+      else
+        task.joiners = joiner
+      end
     end,
     abort = function(joiner)
       M.remove(joiner.on, joiner)

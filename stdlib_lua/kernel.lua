@@ -20,13 +20,11 @@ end
 local unpack = table.unpack or unpack
 
 local classes = require("classes")
-local pool = require("pool")
 local timers = require("timers")
 local failure = require("failure")
 local host = require("host_door") -- now, real_now, portal: the functions that reach Python
 
 local arm, disarm = timers.arm, timers.disarm
-local take, give, seen = pool.take, pool.give, pool.seen
 local on_error = failure.handler
 local CANCEL = failure.CANCEL
 local clock = host.now
@@ -39,7 +37,8 @@ local M = { pack = pack, unpack = unpack }
 local function TURN() end -- a cooperative yield: run me again in the next round
 local function PARK() end -- I registered what I wait for; somebody will reschedule me
 local function CALL() end -- perform my host call now
-local function DONE() end -- my body has ended
+local function DONE() end -- my body has ended; this coroutine can run another
+local function DEAD() end -- my body has ended, and a script has seen this coroutine
 M.is_tag = { [TURN] = true, [PARK] = true, [CALL] = true }
 
 -- Results that `park` turns into something else than a value.
@@ -62,6 +61,7 @@ local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
 
 local classified = false -- whether any task was ever of another class
+local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
 local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
 
@@ -81,6 +81,7 @@ local Task = {} -- methods are added by task.lua
 Task.__index = Task
 M.Task = Task
 
+local inherit = nil -- function(task, parent): what children get from parents; nil while that is nothing
 local ended -- function(task): set by scope.lua
 local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
@@ -92,6 +93,12 @@ local cancels = 0 -- cancelled scopes that are still open; 0 means no check is n
 function M.connect(hooks)
   ended, wind_up, leave = hooks.ended, hooks.wind_up, hooks.leave
   is_cancelled, check_cancelled = hooks.is_cancelled, hooks.check
+end
+
+--- From now on children get something from their parents.
+---@param fn function(task, parent) parent is nil for a task spawned by Python
+function M.set_inherit(fn)
+  inherit = fn
 end
 
 function M.add_cancels(n)
@@ -110,6 +117,7 @@ local function push(task)
   local class = task.class
   if class then
     class:push(task.co)
+    extra = true
   else
     local n = ntail + 1
     ntail = n
@@ -143,19 +151,38 @@ local function reschedule(task, result)
 end
 M.reschedule = reschedule
 
+--- `reschedule` for the tasks in list[1] to list[last], which lets them go; false entries are skipped.
+function M.reschedule_all(list, last, result)
+  for i = 1, last do
+    local task = list[i]
+    list[i] = nil
+    local plain = task and task.wait and not (classified or instrument or task.timer)
+    if task and not plain then
+      reschedule(task, result)
+    elseif plain then
+      task.wait, task.on = nil, result
+      local n = ntail + 1
+      ntail = n
+      nxt[n] = task.co
+    end
+  end
+end
+
 -- The first thing that runs on a task's own coroutine.
 local conclude
 function conclude(task, ok, ...)
-  local cancelled = cancels > 0 and not ok and rawequal((...), CANCEL)
-  local own = task.own
-  if own and not own.closed then
-    return conclude(task, xpcall(leave, on_error, own, task, ok, ...))
-  elseif task.inner then
-    wind_up(task)
+  if task.own or task.inner then
+    local own = task.own
+    if own and not own.closed then
+      return conclude(task, xpcall(leave, on_error, own, task, ok, ...))
+    elseif task.inner then
+      wind_up(task)
+    end
   end
   if ok then
-    task.state, task.on = "done", select("#", ...) > 0 and pack(...) or nil
-  elseif cancelled then
+    task.state = "done"
+    task.on = select("#", ...) > 0 and pack(...) or nil
+  elseif cancels > 0 and rawequal((...), CANCEL) then
     task.state, task.on = "cancelled", nil
   else
     task.state, task.on = "failed", failure.capture((...), task)
@@ -181,7 +208,14 @@ local function take_arguments(task)
   return unpack(args, 1, args.n)
 end
 
--- What a coroutine of the pool does, one task after the other.
+-- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
+-- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
+local spare, nspare = {}, 0
+local MAX_SPARE = 1000 -- about 1 MB
+local seen = setmetatable({}, { __mode = "k" })
+M.seen = seen
+
+-- What such a coroutine does, one task after the other.
 local function body()
   while true do
     local task = tasks[current]
@@ -192,48 +226,86 @@ local function body()
     else
       conclude(task, xpcall(start(task), on_error))
     end
-    if seen[task.co] then
-      return DONE
+    if seen[current] then
+      return DEAD
     end
     yield(DONE)
   end
 end
 
-local function retire(co)
-  tasks[co] = nil
-  give(co)
+-- The options of `spawn`, off the common path.
+local function set_options(task, scope, options)
+  if options.class then
+    task.class = options.class
+    classified = true
+  end
+  task.name = options.name
+  if options.background then
+    task.background = true
+    scope.waited = scope.waited - 1
+  end
 end
 
---- Create a task in `scope`; it starts in the next round.
----@param scope table its home
+--- Create a child of `scope`; it starts in the next round.
+---@param scope table|nil its home: {first=, last=, count=, waited=}, see scope.lua; nil: the current one
 ---@param fn function
 ---@param args table|nil packed arguments
----@param options table|nil {class=, parked=}: class nil is normal priority; with `parked` it starts when
---   somebody reschedules it, with the result (packed) as arguments, and the caller parks it in the next line
+---@param options table|nil {name=, class=, background=, parked=}: class nil is normal priority; with
+--   `parked` it starts when somebody reschedules it, with the result (packed) as arguments, and the
+--   caller parks it in the next line
 ---@return table task
 function M.spawn(scope, fn, args, options)
-  local co = take() or create(body)
+  local parent = tasks[current]
+  if not scope then
+    if not parent then
+      error("cannot spawn outside a task", 3)
+    end
+    scope = parent.inner or parent.home
+  end
+  local co
+  if nspare > 0 then
+    co = spare[nspare]
+    spare[nspare] = nil
+    nspare = nspare - 1
+  else
+    co = create(body)
+  end
   local id = spawned + 1
+  spawned = id
+  local last = scope.last
   local task = setmetatable({
     co = co,
     id = id,
     home = scope,
     fn = fn,
-    prev = scope.last, -- children form a list, so that order is the order of spawning
+    prev = last, -- children form a list, so that order is the order of spawning
     next = nil,
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
-  if options and options.class then
-    task.class = options.class
-    classified = true
-  end
   tasks[co] = task
-  spawned = id
+  if last then
+    last.next = task
+  else
+    scope.first = task
+  end
+  scope.last = task
+  scope.count = scope.count + 1
+  scope.waited = scope.waited + 1
+  if inherit then
+    inherit(task, parent)
+  end
+  if options then
+    set_options(task, scope, options)
+  end
   if instrument then
     instrument("spawned", task)
   end
-  if not (options and options.parked) then
+  if not options then
+    local n = ntail + 1
+    ntail = n
+    nxt[n] = co
+  elseif not options.parked then
     push(task)
   end
   return task
@@ -317,7 +389,7 @@ end
 --- A wait without any patience is about to begin: its timer fires before the next round, however long
 -- the slice is.
 function M.fire_soon()
-  due = true
+  due, extra = true, true
 end
 
 --- Park the running task until somebody reschedules it: the one funnel of every wait.
@@ -331,7 +403,7 @@ end
 --   stubborn  true: waits although the task is cancelled
 --   detail  function(task) -> string: what it waits for, for people
 --   expire  function(task) -> any: the result when the task's timer comes first; without it TIMEOUT
---   finish  function(result) -> ...: turns what `reschedule` was given into the wait's values
+--   finish  function(result) -> ...: turns what `reschedule` was given, unless nil, into the wait's values
 ---@param on any what it waits for
 ---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
@@ -370,11 +442,15 @@ local function park(kind, on, at)
     freeze(task)
   end
   local result = task.on
+  if result == nil then
+    return -- no values
+  end
   task.on = nil
+  local finish = kind.finish
   if result == CANCELLED or result == REFUSED then
     return ended_early(task, result)
-  elseif kind.finish then
-    return kind.finish(result)
+  elseif finish then
+    return finish(result)
   end
   return result
 end
@@ -534,8 +610,12 @@ end
 function settle(me, co, ok, tag)
   if tag == PARK then
     return nil
-  elseif tag == DONE then
-    retire(co)
+  elseif tag == DONE or tag == DEAD then
+    tasks[co] = nil
+    if tag == DONE and nspare < MAX_SPARE then
+      nspare = nspare + 1
+      spare[nspare] = co
+    end
     return nil
   elseif tag == CALL then
     return perform(me, tasks[co])
@@ -592,16 +672,24 @@ local function run_class(me, class)
   end
 end
 
+-- Let go what the round before the last one left behind the end of `cur`.
+local function forget_leftover()
+  local queue = cur
+  for i = tail + 1, leftover do
+    queue[i] = nil
+  end
+end
+
 local function next_round()
   if ntail == 0 then
     return false
   end
-  switches = switches + tail
-  cur, nxt = nxt, cur
   local old = tail
+  switches = switches + old
+  cur, nxt = nxt, cur
   head, tail, ntail = 1, ntail, 0
-  for i = tail + 1, leftover do
-    cur[i] = nil
+  if leftover > tail then
+    forget_leftover()
   end
   leftover = old
   return true
@@ -673,27 +761,26 @@ local function run(me)
         return "slice", nil
       end
     end
-    if head > tail then
+    if head > tail and (extra or not next_round()) then
       if due then
         due = false
         fire_timers()
       end
       local class = classes.ready > 0 and classes.pick(ntail > 0)
+      extra = classes.ready > 0
       if class then
         run_class(me, class)
-      elseif not next_round() then
-        if outbox_size == 0 and not frozen_call then
-          forget_queues()
-          current = nil
-          return "idle", timers.next_deadline()
-        end
+      elseif not next_round() and outbox_size == 0 and not frozen_call then
+        forget_queues()
+        current = nil
+        return "idle", timers.next_deadline()
       end
     elseif measuring then
       local co = cur[head]
       head = head + 1
       step(me, co)
     end
-    if not special then
+    while not special do
       -- The hot loop: nothing here that a switch does not need.
       local queue = cur
       for i = head, tail do
@@ -706,7 +793,11 @@ local function run(me)
           ntail = n
           nxt[n] = co
         elseif tag == DONE then
-          retire(co)
+          tasks[co] = nil
+          if nspare < MAX_SPARE then
+            nspare = nspare + 1
+            spare[nspare] = co
+          end
         elseif tag ~= PARK then
           settle(me, co, ok, tag)
           break
@@ -714,6 +805,9 @@ local function run(me)
         if special then
           break
         end
+      end
+      if extra or head <= tail or frozen_call or not next_round() then
+        break
       end
     end
   end

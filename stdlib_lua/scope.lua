@@ -180,34 +180,6 @@ function M.root()
   return new(nil, nil)
 end
 
---- Add a child.
----@param scope table
----@param fn function
----@param args table|nil packed
----@param options table|nil {class=, background=, name=, parked=}
-function M.spawn(scope, fn, args, options)
-  local task = kernel.spawn(scope, fn, args, options)
-  local last = scope.last
-  if last then
-    last.next = task
-  else
-    scope.first = task
-  end
-  scope.last = task
-  scope.count = scope.count + 1
-  if options then
-    if options.name then
-      task.name = options.name
-    end
-    if options.background then
-      task.background = true
-      return task
-    end
-  end
-  scope.waited = scope.waited + 1
-  return task
-end
-
 -- Wait for the children; ends when they have, cancelled or not.
 local CHILDREN = {
   reason = "resource",
@@ -225,26 +197,21 @@ local CHILDREN = {
 }
 M.CHILDREN = CHILDREN
 
-local function unlink(scope, task)
+-- A child has ended: tell who waits for it, and see whether the scope may end.
+local function ended(task)
+  local scope = task.home
   local before, after = task.prev, task.next
   if before then
-    before.next = after
+    before.next, task.prev = after, nil
   else
     scope.first = after
   end
   if after then
-    after.prev = before
+    after.prev, task.next = before, nil
   else
     scope.last = before
   end
-  task.prev, task.next = nil, nil
   scope.count = scope.count - 1
-end
-
--- A child has ended: tell who waits for it, and see whether the scope may end.
-local function ended(task)
-  local scope = task.home
-  unlink(scope, task)
   local waited = scope.waited
   if not task.background then
     waited = waited - 1

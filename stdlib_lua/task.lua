@@ -8,7 +8,7 @@ local failure = require("failure")
 local joiners = require("joiners")
 local classes = require("classes").by_name
 
-local enter, park, now, current = kernel.enter, kernel.park, kernel.now, kernel.current
+local enter, park, now, spawn = kernel.enter, kernel.park, kernel.now, kernel.spawn
 local pack, unpack = kernel.pack, kernel.unpack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local check_seconds = failure.check_seconds
@@ -41,11 +41,6 @@ Task.__tostring = label
 
 local recording = false -- note the spawn site: costs a look at the stack for each spawn
 
---- With statistics on, remember where each task was spawned.
-function M.set_recording(on)
-  recording = on
-end
-
 -- What a child gets from the task that spawns it.
 local function inherit(task, parent)
   local storage = parent and parent.storage
@@ -61,18 +56,16 @@ local function inherit(task, parent)
   end
 end
 
--- Spawn a child of `home`; everything that calls this is a tail call, so level 2 is the script.
-local function spawn_in(parent, home, fn, ...)
-  if type(fn) ~= "function" then
-    check_callable(1, "spawn", fn)
-  elseif home.closed then
-    error("cannot spawn in a scope that has ended", 2)
+--- With statistics on, remember where each task was spawned.
+function M.set_recording(on)
+  recording = on
+  kernel.set_inherit(inherit)
+end
+
+local function check_open(home)
+  if home.closed then
+    error("cannot spawn in a scope that has ended", 3)
   end
-  local task = scope.spawn(home, fn, select("#", ...) > 0 and pack(...) or nil)
-  if recording or parent and parent.storage then
-    inherit(task, parent)
-  end
-  return task
 end
 
 local OPTIONS = { name = "string", priority = "string", timeout = "number", background = "boolean" }
@@ -119,28 +112,15 @@ end
 local function spawn_with(home, options, fn, ...)
   check_options(options, "spawn_with")
   check_callable(2, "spawn_with", fn)
-  if home.closed then
-    error("cannot spawn in a scope that has ended", 2)
-  end
   if options.timeout then
     check_seconds(1, "spawn_with", options.timeout)
     fn = with_timeout(options.timeout, fn)
   end
-  local task = scope.spawn(home, fn, select("#", ...) > 0 and pack(...) or nil, {
+  return spawn(home, fn, select("#", ...) > 0 and pack(...) or nil, {
     name = options.name,
     class = classes[options.priority],
     background = options.background,
   })
-  inherit(task, current())
-  return task
-end
-
-local function parent_of(name)
-  local parent = current()
-  if not parent then
-    error("cannot call " .. name .. " outside a task", 3)
-  end
-  return parent
 end
 
 --- Spawn a child of the current scope; it starts in the next round. Not a checkpoint.
@@ -148,8 +128,10 @@ end
 ---@param ... any its arguments
 ---@return table task
 function M.spawn(fn, ...)
-  local parent = parent_of("spawn")
-  return spawn_in(parent, parent.inner or parent.home, fn, ...)
+  if type(fn) ~= "function" then
+    check_callable(1, "spawn", fn)
+  end
+  return spawn(nil, fn, select("#", ...) > 0 and pack(...) or nil)
 end
 
 --- `spawn` with options. A background task is cancelled when its scope's other work has ended.
@@ -157,16 +139,20 @@ end
 ---@param fn function
 ---@return table task
 function M.spawn_with(options, fn, ...)
-  local parent = parent_of("spawn_with")
-  return spawn_with(parent.inner or parent.home, options, fn, ...)
+  return spawn_with(nil, options, fn, ...)
 end
 
 --- Spawn a child of this scope, whichever scope is the current one.
 function Scope:spawn(fn, ...)
-  return spawn_in(current(), self, fn, ...)
+  if type(fn) ~= "function" then
+    check_callable(1, "spawn", fn)
+  end
+  check_open(self)
+  return spawn(self, fn, select("#", ...) > 0 and pack(...) or nil)
 end
 
 function Scope:spawn_with(options, fn, ...)
+  check_open(self)
   return spawn_with(self, options, fn, ...)
 end
 
@@ -231,7 +217,7 @@ local function check_cycle(task, target)
     while ancestor do
       if ancestor == link then
         if target == task then
-          error(label(task) .. " cannot join itself", 3)
+          error(label(task) .. " cannot join itself", 4)
         end
         local path = {}
         for each in join_chain(target) do
@@ -242,7 +228,7 @@ local function check_cycle(task, target)
             .. " cannot join: it would wait for itself ("
             .. concat(path, " waits for ")
             .. ")",
-          3
+          4
         )
       end
       ancestor = ancestor.home.owner or ancestor.caller
@@ -273,7 +259,7 @@ local function outcome(task)
   error(task.on.value, 0)
 end
 
-JOIN = joiners.kind(outcome)
+JOIN = joiners.kind(outcome, check_cycle)
 
 --- Wait for the task's end. A checkpoint.
 ---@return any ... its values; its error is raised
@@ -281,12 +267,11 @@ function Task:join()
   if not is_task(self) then
     bad_argument(1, "join", "task expected, got " .. type(self))
   end
-  local joiner = enter()
   if self.state then
+    enter()
     kernel.yield()
     return outcome(self)
   end
-  check_cycle(joiner, self)
   return park(JOIN, self)
 end
 
@@ -389,6 +374,7 @@ function M.local_storage()
   if not storage then
     storage = {}
     task.storage = storage
+    kernel.set_inherit(inherit)
   end
   return storage
 end

@@ -5,7 +5,7 @@
 
 local kernel = require("kernel")
 
-local reschedule = kernel.reschedule
+local reschedule_all = kernel.reschedule_all
 local setmetatable = setmetatable
 
 local M = {}
@@ -59,13 +59,7 @@ end
 function M:wake_all(result)
   local last, count = self.last, self.last - self.holes
   self.last, self.holes = 0, 0
-  for i = 1, last do
-    local task = self[i]
-    self[i] = nil
-    if task then
-      reschedule(task, result)
-    end
-  end
+  reschedule_all(self, last, result)
   return count
 end
 

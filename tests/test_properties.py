@@ -409,3 +409,10 @@ def test_programs_with_callbacks_and_priorities_on_lua54(program: list[Any]) -> 
 @given(PORTAL)
 def test_programs_with_callbacks_and_priorities_on_luajit(program: list[Any]) -> None:
     check(program, "luajit")
+
+
+def test_the_log_names_the_priority_of_each_task(engine: str) -> None:
+    """It once failed in the observer, so that no program with priorities ever ran."""
+    program = [("spawn", 0, {"priority": priority}, 0, [("yield",)]) for priority in ("high", "low")]
+    spawned = [entry for entry in execute(program, engine).entries() if entry.kind == "spawned"]
+    assert [entry.fields[-1] for entry in spawned] == ["high", "low"]

@@ -33,8 +33,7 @@ kernel.set_instrument(function(what, subject)
   elseif what == "exited" then
     log(what, subject.id, subject.state)
   elseif what == "spawned" then
-    local class = subject.class
-    local name = class == nil and "normal" or class == kernel.classes.high and "high" or "low"
+    local name = subject.class and subject.class.name or "normal"
     log(what, subject.id, subject.home.owner and subject.home.owner.id or 0, name)
   else
     log(what, subject.id)
