@@ -23,6 +23,23 @@ LUA_GLOBALSINDEX_51 = -10002
 LUA_MASKCOUNT = 8
 
 _CFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+_CHook = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+# What a hook needs beyond the portal: name, result, arguments.
+_VOIDP, _INT = ctypes.c_void_p, ctypes.c_int
+_FOR_HOOKS: dict[str, tuple[Any, list[Any]]] = {
+    "lua_gethookmask": (_INT, [_VOIDP]),
+    "lua_gethookcount": (_INT, [_VOIDP]),
+    "lua_tothread": (_VOIDP, [_VOIDP, _INT]),
+    "lua_getglobal": (_INT, [_VOIDP, ctypes.c_char_p]),
+    "lua_gettop": (_INT, [_VOIDP]),
+    "lua_settop": (None, [_VOIDP, _INT]),
+    "lua_rawgeti": (_INT, [_VOIDP, _INT, ctypes.c_longlong]),
+}
+
+# A hook as Lua keeps it: C function or None, mask, count.
+Hook = tuple[int | None, int, int]
+NO_HOOK: Hook = (None, 0, 0)
 
 
 class CApiMissing(Exception):
@@ -98,6 +115,84 @@ class CApi:
         Source: Lua manual, lua_sethook; "can be called asynchronously" in ldebug.c and lj_dispatch.c.
         """
         self._dll.lua_sethook(state, hook, LUA_MASKCOUNT, 1)
+
+    # -- hooks of our own (Lua 5.2 and later) ------------------------------------------------------
+
+    def prepare_hooks(self) -> None:
+        """Make the functions below usable.
+
+        Raises:
+            CApiMissing: the Lua inside does not export what is needed (LuaJIT does not).
+        """
+        for name, (result, arguments) in _FOR_HOOKS.items():
+            if not hasattr(self._dll, name):
+                raise CApiMissing(f"{name} is not exported")
+            function = getattr(self._dll, name)
+            function.restype, function.argtypes = result, arguments
+
+    def make_hook(self, function: Callable[[int], None]) -> int:
+        """Return the address of a C hook that calls `function(state)`, which must not raise."""
+
+        def call(state: int, _activation: int) -> None:
+            function(state)
+
+        callback = _CHook(call)
+        self._callbacks.append(callback)
+        address = ctypes.cast(callback, ctypes.c_void_p).value
+        assert address is not None
+        return address
+
+    def get_hook(self, state: int) -> Hook:
+        """Return the thread's hook, for `set_hook`. Callable from any OS thread."""
+        dll = self._dll
+        return dll.lua_gethook(state), dll.lua_gethookmask(state), dll.lua_gethookcount(state)
+
+    def set_hook(self, state: int, hook: Hook) -> None:
+        """Give the thread this hook. Callable from any OS thread, see `arm`."""
+        self._dll.lua_sethook(state, *hook)
+
+    def first_argument_thread(self, state: int) -> int | None:
+        """Return the first argument of the C function that `state` is in, if it is a thread.
+
+        That of `coroutine.resume` is what it resumes. Callable from any OS thread while `state` is inside it.
+        """
+        address: int | None = self._dll.lua_tothread(state, 1)
+        return address
+
+    def thread_at(self, reader: int, table: int, index: int) -> int | None:
+        """Return the coroutine in an array kept on `reader`, which nobody else uses.
+
+        Callable from any OS thread if the array does not grow and its slots hold nothing but coroutines.
+        """
+        dll = self._dll
+        dll.lua_rawgeti(reader, table, index)
+        address: int | None = dll.lua_tothread(reader, -1)
+        dll.lua_settop(reader, -2)
+        return address
+
+    def keep_global(self, state: int, name: bytes) -> int:
+        """Push the global `name` onto `state`, which never runs; returns its index for `thread_at`."""
+        self._dll.lua_getglobal(state, name)
+        index: int = self._dll.lua_gettop(state)
+        return index
+
+    # -- memory, for arming.py ---------------------------------------------------------------------
+
+    def peek_pointer(self, address: int) -> int:
+        """Read a pointer; 0 for none."""
+        return ctypes.c_void_p.from_address(address).value or 0
+
+    def peek_int(self, address: int) -> int:
+        """Read a C int."""
+        return ctypes.c_int.from_address(address).value
+
+    def poke_pointer(self, address: int, value: int) -> None:
+        """Write a pointer."""
+        ctypes.c_void_p.from_address(address).value = value
+
+    def poke_int(self, address: int, value: int) -> None:
+        """Write a C int."""
+        ctypes.c_int.from_address(address).value = value
 
     def disarm(self, state: int) -> None:
         """Remove the hook; `debug.sethook`'s own record of it stays, so that `arm` works again."""

@@ -29,6 +29,7 @@ Message = tuple[Any, ...]
 _FROZEN: Message = (b"frozen",)
 # Messages that end a loop's turn; the others are answered on the spot.
 _FOR_THE_HUB = frozenset({b"idle", b"slice", b"pause", b"thaw"})
+_OVERRUN: Message = (b"overrun",)
 
 # Loops whose C stack still holds Lua frames when a broken runtime ends. Unwinding such a stack would run
 # Lua code of a dead runtime; keeping it costs memory and nothing else.
@@ -48,6 +49,8 @@ class KernelLoop:
     frozen: bool = False
     # It gave trio a checkpoint in the middle of a task's step: it must go on before it can serve others.
     paused: bool = False
+    # Its task was stopped in the scheduler's own code.
+    again: bool = False
     # Number of the host call that it performs, 0 when it runs Lua.
     caller: int = 0
     # That task was cancelled while its host function was blocked: what it waits for must end.
@@ -63,6 +66,7 @@ class Loops:
         self,
         new_thread: Callable[[int], tuple[Any, int]],
         handle: Callable[[Message], Any],
+        overrun: Callable[[], bytes],
     ) -> None:
         """Prepare; the first loop is made at the first slice.
 
@@ -70,9 +74,11 @@ class Loops:
             new_thread: makes the Lua coroutine of loop number n, returns it and its address.
             handle: answers a message that needs no other greenlet (a host call, a task's end);
                 runs on the loop's greenlet, may call `freeze`.
+            overrun: decides what becomes of a task that was stopped in a hook: b"again", b"aside" or b"struck".
         """
         self._new_thread = new_thread
         self._handle = handle
+        self._overrun = overrun
         self._loops: dict[int, KernelLoop] = {}
         self._spare: list[KernelLoop] = []
         self._thawed: deque[KernelLoop] = deque()
@@ -125,6 +131,15 @@ class Loops:
             elif tag == b"pause":
                 loop.paused = True
                 return b"slice", None
+            elif tag == b"overrun":
+                verdict = self._overrun()
+                loop.again = verdict == b"again"
+                if verdict == b"struck":
+                    loop.paused = True
+                    return b"slice", None
+                elif verdict == b"aside":
+                    loop.frozen = True
+                    loop = self._fresh()
             else:
                 return message
 
@@ -134,6 +149,19 @@ class Loops:
         hub = self._hub
         assert hub is not None
         hub.switch(_FROZEN)
+
+    @trio.lowlevel.enable_ki_protection
+    def stop(self) -> bool:
+        """Stop the running task, which has overrun its slice, until its turn comes. Called in a hook.
+
+        Returns:
+            True when it was left to go on, in the scheduler's own code, and is to be stopped soon after.
+        """
+        hub, loop = self._hub, self._active
+        if hub is None or loop is None or loop.greenlet is not greenlet.getcurrent():
+            return False
+        hub.switch(_OVERRUN)
+        return loop.again
 
     def inside(self) -> KernelLoop | None:
         """Return the loop on whose greenlet the caller runs: it is in a synchronous host function."""

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from bridge.arming import Arming
 from bridge.capi import CApi, CApiMissing
 from bridge.errors import LuaSyntaxError, SchedulerError
+from bridge.preemption import Preemption
 from stdlib_lua import sources
 
 __all__ = ["ENGINES", "VM", "KernelFunctions"]
@@ -36,6 +38,7 @@ class VM:
         *,
         now: Callable[[], float],
         freeze: Callable[[], None],
+        stop: Callable[[], bool],
         portal: bool = True,
     ) -> None:
         """Create the state and load the kernel.
@@ -44,6 +47,7 @@ class VM:
             engine: a key of `ENGINES`.
             now: the clock, seconds; must not raise.
             freeze: switches to another kernel loop (portal.py).
+            stop: the same for a task that has overrun its slice (preemption.py).
             portal: False does without the C API, as where it is missing.
 
         Raises:
@@ -82,6 +86,7 @@ class VM:
         door = self._lua.table()
         door[b"now"] = now
         door[b"real_now"] = time.perf_counter
+        door[b"cpu_now"] = time.thread_time
         if portal:
             self._open_portal(door, freeze)
         else:
@@ -94,6 +99,12 @@ class VM:
         boot = self._load(library[b"boot"], b"@[scheduler]/boot.lua")
         self.embed = boot(library, door)
         self.kernel = KernelFunctions(self.embed)
+        # None where tasks cannot be preempted: LuaJIT, or no C API.
+        self.preemption: Preemption | None = None
+        self.preemption_missing: str | None = None
+        self._arming: Arming | None = None
+        self._open_preemption(stop)
+        door[b"can_preempt"] = self.preemption is not None
         self.embed[b"install"](self.globals)
 
     def _load(self, source: bytes, name: bytes) -> Any:
@@ -124,6 +135,30 @@ class VM:
         door[b"portal"] = portal
         self._capi = capi
 
+    def _open_preemption(self, stop: Callable[[], bool]) -> None:
+        if self._capi is None:
+            self.preemption_missing = self.portal_missing
+            return
+        capi = self._capi
+        self._reader = self._lua.eval(b"function() end").coroutine()
+        suspended = self._lua.eval(b"function() coroutine.yield() end").coroutine()
+        suspended.send(None)
+        self.globals[b"[levels]"] = self.embed[b"levels"]
+        try:
+            capi.prepare_hooks()
+            self._arming = Arming(capi, self.engine, self._address(suspended))
+            self.preemption = Preemption(
+                capi,
+                self._arming,
+                reader=self._address(self._reader),
+                levels=b"[levels]",
+                stop=stop,
+            )
+        except CApiMissing as error:
+            self.preemption_missing = str(error)
+        finally:
+            self.globals[b"[levels]"] = None
+
     def _address(self, thread: Any) -> int:
         text: bytes = self._format(b"%p", thread)
         return int(text, 16)
@@ -151,7 +186,9 @@ class VM:
 
     def end_slice(self, address: int) -> None:
         """Let the kernel loop at `address` stop after its step. Callable from any OS thread."""
-        if self._capi is not None and self._hook:
+        if self._arming is not None and self._hook:
+            self._arming.arm(address, self._hook, 1)
+        elif self._capi is not None and self._hook:
             self._capi.arm(address, self._hook)
 
     def slice_ended(self, address: int) -> None:

@@ -1,35 +1,57 @@
 """The watchdog: an OS thread that ends an overdue slice.
 
-Belongs here: noticing that a slice lasts too long and asking for its end. No clock is read per switch:
-the thread looks every few milliseconds and arms a hook on the kernel loop's own coroutine, which sets a
-flag there. A script that yields in time never notices (measured: 0.0 %).
+Belongs here: noticing that a slice lasts too long and saying so. No clock is read per switch: the thread
+looks every few milliseconds. First it asks for the slice's end after the step under way; a step that goes
+on for longer than a slice is then preempted; a process that cannot even be preempted is stuck. What a script
+pays that gives up the processor in time: nothing (measured: 0.0 %).
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["SLICE_S", "Watchdog"]
+__all__ = ["SLICE_S", "STEP_S", "Watchdog"]
 
 # A slice may last this long before trio gets a checkpoint. Users feel 10 ms; 4 leave room for the interval
 # between looks and for the step that is under way.
 SLICE_S = 0.004
+# A task that has not given up the processor after so long is preempted.
+STEP_S = 0.010
 LOOK_S = 0.002
 # Without a running slice for so long the thread stops looking and waits for the next slice.
 IDLE_LOOKS = 4
 
 
-class _Armable(Protocol):
+class _Target(Protocol):
     def end_slice(self) -> None: ...
+    def preempt(self) -> None: ...
+    def stuck(self) -> None: ...
 
 
 class Watchdog:
-    """Calls `target.end_slice()` (from its own thread) once a slice has lasted `SLICE_S`."""
+    """Calls its target, from its own thread and holding the lock, about a slice that lasts too long.
 
-    def __init__(self, target: _Armable) -> None:
+    `end_slice()` at every look after `SLICE_S`; after `step_s`, before it, `preempt()`: so that preempting always
+    comes at least a look later; `stuck()` once after `stuck_s`.
+    """
+
+    def __init__(
+        self,
+        target: _Target,
+        lock: AbstractContextManager[object],
+        *,
+        step_s: float = STEP_S,
+        stuck_s: float = math.inf,
+    ) -> None:
+        """Prepare; the thread starts with the first slice."""
         self._target = target
+        self._lock = lock
+        self._step_s = step_s
+        self._stuck_s = stuck_s
         # When the running slice began (time.perf_counter), 0.0 between slices.
         self._began = 0.0
         self._resting = False
@@ -48,8 +70,9 @@ class Watchdog:
             self._thread.start()
 
     def slice_ends(self) -> None:
-        """Stop timing."""
-        self._began = 0.0
+        """Stop timing; waits for a look that is under way."""
+        with self._lock:
+            self._began = 0.0
 
     def close(self) -> None:
         """End the thread and wait for it."""
@@ -61,6 +84,7 @@ class Watchdog:
 
     def _look(self) -> None:
         quiet = 0
+        reported = 0.0
         while not self._stop.wait(LOOK_S):
             began = self._began
             if began == 0.0:
@@ -75,5 +99,17 @@ class Watchdog:
                     quiet = 0
             else:
                 quiet = 0
-                if time.perf_counter() - began >= SLICE_S:
-                    self._target.end_slice()
+                lasted = time.perf_counter() - began
+                if lasted >= self._stuck_s and reported != began:
+                    reported = began
+                    self._target.stuck()
+                elif lasted >= SLICE_S:
+                    self._act(began, lasted)
+
+    def _act(self, began: float, lasted: float) -> None:
+        with self._lock:
+            if self._began != began:
+                return
+            if lasted >= self._step_s:
+                self._target.preempt()
+            self._target.end_slice()

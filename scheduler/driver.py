@@ -29,7 +29,7 @@ from bridge.errors import (
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
 from bridge.vm import VM
-from bridge.watchdog import SLICE_S, Watchdog
+from bridge.watchdog import SLICE_S, STEP_S, Watchdog
 from scheduler.failure import lua_error
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 from scheduler.values import Values
@@ -40,7 +40,15 @@ __all__ = ["Driver"]
 class Driver:
     """One Lua VM and what keeps it running."""
 
-    def __init__(self, engine: str, *, detect_deadlock: bool, portal: bool, measure: bool) -> None:
+    def __init__(
+        self,
+        engine: str,
+        *,
+        detect_deadlock: bool,
+        portal: bool,
+        measure: bool,
+        slice_s: float = STEP_S,
+    ) -> None:
         """Load the VM; `run` drives it.
 
         Args:
@@ -49,10 +57,17 @@ class Driver:
                 wake one. Off, such a runtime is idle: Python may still emit an event.
             portal: see VM.
             measure: count steps and run time of each task.
+            slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
         """
         clock = trio.lowlevel.current_clock()
-        self.loops = Loops(self._new_loop, self._handle)
-        self.vm = VM(engine, now=clock.current_time, freeze=self.loops.freeze, portal=portal)
+        self.loops = Loops(self._new_loop, self._handle, self._overrun)
+        self.vm = VM(
+            engine,
+            now=clock.current_time,
+            freeze=self.loops.freeze,
+            stop=self.loops.stop,
+            portal=portal,
+        )
         self.values = Values(self, self.vm)
         self.host = HostFunctions(
             self.values.converter,
@@ -63,7 +78,8 @@ class Driver:
         )
         self.values.connect(self.host)
         self._lua = self.vm.kernel
-        self._watchdog = Watchdog(self)
+        preemption = self.vm.preemption
+        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s)
         if not self.vm.can_end_slices:
             self._lua.time_slices(SLICE_S)
         if measure:
@@ -148,6 +164,8 @@ class Driver:
         self._watchdog.slice_ends()
         while self._armed:
             self.vm.slice_ended(self._armed.pop())
+        if self.vm.preemption is not None:
+            self.vm.preemption.slice_ended()
         return tag, detail
 
     def end_slice(self) -> None:
@@ -156,6 +174,19 @@ class Driver:
         if loop is not None and loop.address and loop.address not in self._armed:
             self._armed.append(loop.address)
             self.vm.end_slice(loop.address)
+
+    def preempt(self) -> None:
+        """Set the running task aside, wherever it is. Called by the watchdog's thread."""
+        loop = self.loops.active
+        if loop is not None and loop.address in self._armed and self.vm.preemption is not None:
+            self.vm.preemption.reach(loop.address)
+
+    def _overrun(self) -> bytes:
+        verdict: bytes = self._lua.overrun()
+        return verdict
+
+    def stuck(self) -> None:
+        """The loop has not turned for too long. Called by the watchdog's thread."""
 
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()

@@ -52,6 +52,8 @@ class RuntimeStatistics:
     # Waits of any kind, and those made where Lua cannot yield (portal).
     parks: int
     portal_parks: int
+    # Times a task was set aside because it did not give up the processor.
+    preemptions: int
     host_calls: int
     host_calls_pending: int
     # Kernel loops whose stack belongs to a waiting task or host function.

@@ -1,7 +1,8 @@
---- The run queues of the high and the low class; normal priority is the kernel's own, hot, queue.
+--- The run queues beside the kernel's own, hot, one of normal priority: the high and the low class, and the
+-- tasks that have overrun their slice.
 --
--- Each is two arrays swapped every round, as there. Strict order with a guard: normal work gets every 4th
--- round however busy the high class is, low work every 16th however busy the others are.
+-- Each is two arrays swapped every round, as there. Strict order with guards, so that nobody starves: normal
+-- work gets every 4th round however busy the others are, an overrun task another, low work every 16th.
 
 local setmetatable = setmetatable
 
@@ -17,7 +18,9 @@ local function new(name)
 end
 
 local high, low = new("high"), new("low")
+local overrun = new("overrun")
 M.by_name = { high = high, low = low }
+M.low, M.overrun = low, overrun
 
 --- Make `co` run in the class's next round.
 function Class:push(co)
@@ -56,8 +59,11 @@ end
 ---@param normal_ready boolean
 function M.pick(normal_ready)
   rounds = rounds + 1
-  if has_work(low) and (rounds % 16 == 0 or not normal_ready and not has_work(high)) then
+  local others = normal_ready or has_work(high)
+  if has_work(low) and (rounds % 16 == 0 or not others and not has_work(overrun)) then
     return low
+  elseif has_work(overrun) and (rounds % 4 == 2 or not others) then
+    return overrun
   elseif has_work(high) and (rounds % 4 ~= 0 or not normal_ready) then
     return high
   end

@@ -14,10 +14,11 @@ local co_status, co_close = coroutine.status, coroutine.close
 local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
-local count, must_go_on = scope.count, scope.must_go_on
+local count, must_go_on, is_killed = scope.count, scope.must_go_on, scope.is_killed
 local gsub, running = string.gsub, coroutine.running
 local CANCEL = failure.CANCEL
 local seen_by_script = kernel.seen
+local nest, levels, nobody = kernel.nest, kernel.nest.levels, kernel.nest.nobody
 
 local M = {}
 
@@ -44,10 +45,30 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- resume
 
--- A cancellation passes through: the <close> variables of the coroutine run, as they do in any function.
+-- Around every resume: `levels` names the coroutines that run inside the task's own, outermost first, so
+-- that each can be preempted. (In line where it counts.)
+local function enter(co)
+  local depth = nest.depth + 1
+  nest.depth, levels[depth] = depth, co
+end
+
+local function left(...)
+  local depth = nest.depth
+  nest.depth, levels[depth] = depth - 1, nobody
+  return ...
+end
+
+-- Its <close> variables run on the coroutine itself.
+local function close_thread(co)
+  enter(co)
+  return left(co_close(co))
+end
+
+-- A cancellation passes through: the <close> variables of the coroutine run, as they do in any function; but
+-- not when the task was killed, for Lua runs no hooks in a coroutine that a hook has ended.
 local function pass_cancellation(co)
-  if co_close and co_status(co) == "dead" then
-    co_close(co)
+  if co_close and co_status(co) == "dead" and not is_killed(kernel.current()) then
+    close_thread(co)
   end
   error(CANCEL, 0)
 end
@@ -65,11 +86,14 @@ local function refuse_open_scope(co)
 end
 
 local function resumed(co, before, ok, ...)
+  local depth = nest.depth
+  nest.depth, levels[depth] = depth - 1, nobody
   if ok then
     if is_tag[...] then
       taken[co] = true
       relay((...))
       taken[co] = nil
+      enter(co)
       return resumed(co, before, resume(co))
     end
     if count.nested > 0 then
@@ -92,6 +116,8 @@ function M.resume(...)
   if taken[co] and co_status(co) == "suspended" then
     return false, NOT_SUSPENDED
   end
+  local depth = nest.depth + 1
+  nest.depth, levels[depth] = depth, co
   return resumed(co, count.raises, resume(...))
 end
 
@@ -104,7 +130,7 @@ local function fail_wrapped(co, before, err)
     pass_cancellation(co)
   end
   if co_close and co_status(co) == "dead" then
-    local closed, close_err = co_close(co)
+    local closed, close_err = close_thread(co)
     if not closed then
       err = close_err
       if must_go_on(err, before) then
@@ -116,11 +142,14 @@ local function fail_wrapped(co, before, err)
 end
 
 local function wrapped(co, before, ok, ...)
+  local depth = nest.depth
+  nest.depth, levels[depth] = depth - 1, nobody
   if ok then
     if is_tag[...] then
       taken[co] = true
       relay((...))
       taken[co] = nil
+      enter(co)
       return wrapped(co, before, resume(co))
     end
     if count.nested > 0 then
@@ -141,6 +170,8 @@ function M.wrap(...)
     if taken[co] and co_status(co) == "suspended" then
       error(NOT_SUSPENDED, 2)
     end
+    local depth = nest.depth + 1
+    nest.depth, levels[depth] = depth, co
     return wrapped(co, count.raises, resume(co, ...))
   end
 end
@@ -183,7 +214,7 @@ function M.close(...)
   elseif state == "running" or state == "normal" then
     misused("coroutine.close", co_close, co)
   end
-  return closed(count.raises, co_close(co))
+  return closed(count.raises, close_thread(co))
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ local host = require("host")
 local task_library = require("task")
 local event = require("event")
 local script = require("script")
+local preemption = require("preemption")
 
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
 local collectgarbage, gmatch, concat = collectgarbage, string.gmatch, table.concat
@@ -136,7 +137,7 @@ end
 
 --- End even shielded waits.
 function M.kill_all()
-  scope.kill(root)
+  root:kill("the runtime is closing")
 end
 
 --- os.exit: everything is cancelled, the code goes to Python.
@@ -150,6 +151,7 @@ M.complete, M.complete_cancelled = host.complete, host.complete_cancelled
 M.handle, M.object_of = host.handle, host.object_of
 M.anonymous_function, M.iterator = host.anonymous_function, host.iterator
 M.loop, M.end_slice = kernel.loop, kernel.end_slice
+M.overrun, M.levels = preemption.overrun, kernel.nest.levels
 
 --- Put host function number `fn` at "a.b.c" among the globals.
 ---@return string|nil problem

@@ -28,6 +28,7 @@ local OURS = "[scheduler]/"
 local function is_ours(source)
   return find(source, OURS, 1, true) ~= nil
 end
+M.is_ours = is_ours
 
 --- A traceback without our own frames.
 ---@param thread thread|nil nil is the running one

@@ -28,7 +28,8 @@ local arm, disarm = timers.arm, timers.disarm
 local on_error = failure.handler
 local CANCEL = failure.CANCEL
 local clock = host.now
-local real_now = host.real_now -- the processor's time also when `now` is virtual
+local real_now = host.real_now -- real seconds also when `now` is virtual
+local cpu_now = host.cpu_now -- seconds of processor time of this OS thread
 
 local M = { pack = pack, unpack = unpack }
 
@@ -53,6 +54,9 @@ local current = nil -- coroutine of the running task
 local special = false -- the hot loop must stop and look why
 local overdue = false -- the watchdog wants the slice to end
 local measuring = false -- count yields and run time per task
+local booked = 0 -- while measuring: processor time up to which it has been booked
+local meter = nil -- function(task, seconds): what limits.lua does with the time of each step
+local count_task, count_call = nil, nil -- function(scope, change), function(task): the same for these
 
 -- Run queue of normal priority: `cur` is this round, `nxt` the next. Two dense arrays swapped each
 -- round; a sliding window over one table costs 10x on LuaJIT (measured, docs/design.md).
@@ -66,13 +70,26 @@ local due = false -- a timer was armed that is due already: it fires before the 
 local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
 
 local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds it
+local put_away = {} -- of these, the ones that did not freeze themselves -> the levels inside them
 local loop_id = 0 -- id of the loop that is running
 local frozen_call = nil -- a task that froze with a host call to perform
 local outbox = {} -- messages for the driver that no task is waiting on
 local outbox_size = 0
 
+-- The script's own coroutines that run inside the running task's, outermost first (coroutine.lua). Read also from
+-- the watchdog's thread (bridge/preemption.py), hence: the array never grows, and each slot always holds a
+-- coroutine. Lua allows fewer than 200 resumes inside one another.
+local nobody = create(function() end)
+local levels = {}
+for i = 1, 256 do
+  levels[i] = nobody
+end
+local nest = { depth = 0, levels = levels, nobody = nobody }
+M.nest = nest
+
 -- Counters, kept always: an upvalue costs next to nothing.
 local spawned, ended_count, switches, parks, portal_parks, host_calls = 0, 0, 0, 0, 0, 0
+local preemptions = 0
 
 -- Observers: statistics, tracing and journalling attach here and nowhere else.
 local instrument = nil
@@ -187,6 +204,9 @@ function conclude(task, ok, ...)
   else
     task.state, task.on = "failed", failure.capture((...), task)
   end
+  if task.struck then
+    sethook() -- preemption.lua's: no script code is left to raise in
+  end
   ended_count = ended_count + 1
   ended(task)
   if instrument then
@@ -262,6 +282,9 @@ function M.spawn(scope, fn, args, options)
     end
     scope = parent.inner or parent.home
   end
+  if scope.budget then
+    count_task(scope, 1)
+  end
   local co
   if nspare > 0 then
     co = spare[nspare]
@@ -332,11 +355,60 @@ local function may_freeze()
   return true
 end
 
+-- While measuring: the running task has used the processor until now.
+local function book(task)
+  local time = cpu_now()
+  local spent = time - booked
+  booked = time
+  task.run_time = (task.run_time or 0) + spent
+  if meter then
+    meter(task, spent)
+  end
+end
+
+--- Book what the running task has used so far: before its use counts for somebody else.
+function M.book(task)
+  if measuring then
+    book(task)
+  end
+end
+
+-- Others run inside the running coroutine: put its levels away until it goes on.
+local function leave_levels()
+  local depth = nest.depth
+  local saved = { unpack(levels, 1, depth) }
+  for i = 1, depth do
+    levels[i] = nobody
+  end
+  nest.depth = 0
+  return saved, depth
+end
+
+local function enter_levels(saved, depth)
+  for i = 1, depth do
+    levels[i] = saved[i]
+  end
+  nest.depth = depth
+end
+
 -- Park where Lua cannot yield: the C stack stays as it is, another loop goes on.
-local function freeze(task)
+local freeze
+function freeze(task)
+  if nest.depth > 0 then
+    local saved, depth = leave_levels()
+    freeze(task)
+    enter_levels(saved, depth)
+    return
+  end
   frozen[task.co] = loop_id
   portal_parks = portal_parks + 1
-  host.portal()
+  if measuring then
+    book(task)
+    host.portal()
+    booked = cpu_now()
+  else
+    host.portal()
+  end
   -- This loop's caller has stale locals now.
   special = true
 end
@@ -482,6 +554,30 @@ function M.yield()
   end
 end
 
+--- The running task has overrun its slice and stands still between two of its instructions, in a hook
+-- (preemption.lua): the others go first. Called from outside; its loop is frozen, as by the portal.
+---@param task table
+function M.set_aside(task)
+  preemptions = preemptions + 1
+  overdue, special = true, true
+  if measuring then
+    book(task)
+  end
+  local co = task.co
+  local saved, depth = leave_levels()
+  put_away[co] = { saved = saved, depth = depth }
+  frozen[co] = loop_id
+  current = nil
+  if task.rest and task.rest > 0 then
+    M.rest(task)
+  elseif task.class == classes.low then
+    push(task)
+  else
+    classes.overrun:push(co)
+    extra = true
+  end
+end
+
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
 function M.relay(tag)
   if isyieldable() then
@@ -513,6 +609,9 @@ end
 ---@param request table packed: what the driver gets
 ---@return any result
 function M.call(task, kind, request)
+  if count_call then
+    count_call(task)
+  end
   task.wait, task.on = kind, request
   host_calls = host_calls + 1
   if isyieldable() then
@@ -540,6 +639,36 @@ function M.post(...)
   special = true
 end
 
+-- A task whose limits slow it down rests between its steps (limits.lua).
+local REST = {
+  reason = "resource",
+  abort = function()
+    return true
+  end,
+  expire = function()
+    return nil
+  end,
+  detail = function()
+    return "the rest that its limits prescribe"
+  end,
+}
+
+function M.rest(task)
+  task.wait, task.on = REST, nil
+  timed = timed + 1
+  arm(task, clock() + task.rest)
+  task.rest = 0
+end
+
+-- The running task has given up the processor and wants it again.
+local function push_or_rest(task)
+  if task.rest and task.rest > 0 then
+    M.rest(task)
+  else
+    push(task)
+  end
+end
+
 -- ---------------------------------------------------------------------------------------------
 -- The loop
 
@@ -563,6 +692,13 @@ local function run_now(me, task)
   if home then
     frozen[co] = nil
     loop_id = home
+    local levels_of = put_away[co]
+    if levels_of then
+      put_away[co] = nil
+      enter_levels(levels_of.saved, levels_of.depth)
+      special = true -- its loop has stale locals
+      booked = measuring and cpu_now() or 0
+    end
     -- `current` stays: the task goes on in the middle of its step.
     yield("thaw", home)
     loop_id = me
@@ -625,7 +761,7 @@ function settle(me, co, ok, tag)
     if tag ~= TURN and cancels > 0 and is_cancelled(task) then
       strike(co)
     end
-    push(task)
+    push_or_rest(task)
     return nil
   end
   if frozen[co] then
@@ -642,9 +778,9 @@ local slice_s -- without a watchdog: how long a slice may last, checked after ea
 local slice_ends = 0
 
 -- What follows a measured step.
-local function book(task, began, ...)
+local function after_step(task, ...)
   task.yields = (task.yields or 0) + 1
-  task.run_time = (task.run_time or 0) + (real_now() - began)
+  book(task)
   if slice_s and real_now() >= slice_ends then
     overdue = true
   end
@@ -656,8 +792,11 @@ local function step(me, co)
   current = co
   if not measuring then
     return settle(me, co, resume(co))
+  elseif frozen[co] then
+    return run_now(me, tasks[co])
   end
-  return settle(me, co, book(tasks[co], real_now(), resume(co)))
+  booked = cpu_now()
+  return settle(me, co, after_step(tasks[co], resume(co)))
 end
 
 local function run_class(me, class)
@@ -737,9 +876,15 @@ function Task:on_deadline()
   end
 end
 
+-- Slots that a loop's own functions and a hook on them may need. While `run` is active (some 55 slots) Lua
+-- neither grows nor shrinks (below a third in use) a stack of that size: it does not move, so that the
+-- watchdog may read it (bridge/preemption.py).
+local SLOTS = 90
+
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
+  select("#", unpack(levels, 1, SLOTS))
   fire_timers()
   if slice_s then
     slice_ends = real_now() + slice_s
@@ -826,7 +971,7 @@ function M.loop(me)
   end
 end
 
---- The watchdog's hook: end the slice after this step.
+--- The watchdog's hook on a kernel loop: end the slice after this step.
 function M.end_slice()
   overdue, special = true, true
   -- Once is enough: left on, every instruction of the loop would pay. No mask means off, and the function
@@ -838,7 +983,8 @@ end
 -- Looking on
 
 function M.current()
-  return tasks[current]
+  local task = tasks[current]
+  return task ~= LOOP and task or nil
 end
 
 --- Coroutines that scripts may neither resume nor close: of tasks and of kernel loops. Read only.
@@ -847,7 +993,26 @@ M.owned = tasks
 --- Count yields and run time per task; with `slice` also end slices by the clock (no watchdog).
 function M.measure(slice)
   measuring, special = true, true
-  slice_s = slice
+  slice_s = slice or slice_s
+end
+
+--- Let limits.lua count: `task(scope, change)` before a task is spawned and after it has ended,
+-- `call(task)` before a host call. Either may raise.
+function M.set_counters(task, call)
+  count_task, count_call = task, call
+  M.count_task = task
+end
+
+--- Whether a task that does not give up the processor can be stopped.
+function M.can_preempt()
+  return host.can_preempt == true
+end
+
+--- Measure, and let `fn(task, seconds)` know of the processor time of each step.
+function M.set_meter(fn)
+  M.measure(nil)
+  booked = cpu_now()
+  meter = fn
 end
 
 function M.set_instrument(fn)
@@ -864,6 +1029,7 @@ function M.counters()
     switches = switches + head - 1,
     parks = parks,
     portal_parks = portal_parks,
+    preemptions = preemptions,
     host_calls = host_calls,
   }
 end
@@ -878,8 +1044,8 @@ function M.close()
   function clock()
     error("the runtime is closed", 0)
   end
-  real_now = clock
-  host.now, host.real_now, host.portal = nil, nil, nil
+  real_now, cpu_now = clock, clock
+  host.now, host.real_now, host.cpu_now, host.portal = nil, nil, nil, nil
   host.portal_missing = "the runtime is closed"
 end
 

@@ -30,11 +30,24 @@ M.count = count
 -- ---------------------------------------------------------------------------------------------
 -- Is it cancelled?
 
-local killed = false -- cancelled past every shield; see M.kill
+local kills = 0 -- open scopes that were killed; see Scope:kill
+
+--- Is `task` in a killed scope? Shields do not count.
+local function is_killed(task)
+  local scope = kills > 0 and (task.inner or task.home)
+  while scope do
+    if scope.killed then
+      return true
+    end
+    scope = scope.parent
+  end
+  return false
+end
+M.is_killed = is_killed
 
 --- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
 local function is_cancelled(task)
-  if killed then
+  if is_killed(task) then
     return true
   end
   local scope = task.inner or task.home
@@ -58,6 +71,7 @@ local function is_cancelled(task)
     scope = scope.parent
   end
 end
+M.is_cancelled = is_cancelled
 
 local function check(task)
   if is_cancelled(task) then
@@ -66,6 +80,7 @@ local function check(task)
     error(CANCEL, 0)
   end
 end
+M.check = check
 
 --- Unwind the running task now, whatever shields it (os.exit).
 function M.leave_now(task)
@@ -113,6 +128,23 @@ function rouse(task)
   end
 end
 
+-- Wake everything in the scope that is cancelled.
+local function rouse_all(scope)
+  local owner = scope.owner
+  if owner then
+    if owner.wait and is_cancelled(owner) then
+      kernel.abort(owner)
+    end
+    -- The owner may have opened scopes inside this one.
+    local inner = owner.inner
+    while inner and inner ~= scope do
+      rouse_children(inner)
+      inner = inner.parent
+    end
+  end
+  rouse_children(scope)
+end
+
 --- Cancel everything in the scope; level-triggered, until the scope ends. Not a checkpoint.
 ---@param reason string|nil for status and reports
 ---@return boolean first false when it was cancelled already
@@ -122,28 +154,24 @@ function Scope:cancel(reason)
   end
   self.cancelled = reason or "cancelled"
   kernel.add_cancels(1)
-  local owner = self.owner
-  if owner then
-    if owner.wait and is_cancelled(owner) then
-      kernel.abort(owner)
-    end
-    -- The owner may have opened scopes inside this one.
-    local inner = owner.inner
-    while inner and inner ~= self do
-      rouse_children(inner)
-      inner = inner.parent
-    end
-  end
-  rouse_children(self)
+  rouse_all(self)
   return true
 end
 
---- End every wait of every task below `root`, shielded or not: a last resort against waits that nobody
--- can end. Each later wait raises at once.
-function M.kill(root)
-  killed = true
-  kernel.add_cancels(1)
-  rouse_children(root)
+--- Cancel everything in the scope past every shield: each wait ends, each later one raises at once, and what
+-- goes on computing is struck down (preemption.lua). For limits, and against waits that nobody can end.
+---@param reason string
+function Scope:kill(reason)
+  if self.killed or self.closed then
+    return
+  end
+  self.killed = true
+  kills = kills + 1
+  if not self.cancelled then
+    self.cancelled = reason
+    kernel.add_cancels(1)
+  end
+  rouse_all(self)
 end
 
 --- Cancel one task and everything in the scopes it has open.
@@ -166,6 +194,7 @@ local function new(owner, parent)
   return setmetatable({
     owner = owner,
     parent = parent,
+    budget = parent and parent.budget, -- what limits its tasks, see limits.lua
     first = nil,
     last = nil,
     count = 0, -- children alive
@@ -212,6 +241,9 @@ local function ended(task)
     scope.last = before
   end
   scope.count = scope.count - 1
+  if scope.budget then
+    kernel.count_task(scope, -1)
+  end
   local waited = scope.waited
   if not task.background then
     waited = waited - 1
@@ -274,6 +306,9 @@ local function close(scope, task)
   if scope.cancelled then
     kernel.add_cancels(-1)
   end
+  if scope.killed then
+    kills = kills - 1
+  end
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
 end
@@ -331,7 +366,14 @@ local function leave(scope, task, ok, ...)
   if scope.count > 0 then
     wait_children(scope)
   end
+  kernel.book(task)
   close(scope, task)
+  if scope.exceeded then
+    if kernel.cancelling() then
+      check(task)
+    end
+    return nil, scope.exceeded
+  end
   local background_only = scope.cancelled == BACKGROUND_ONLY
 
   local errors = scope.errors
@@ -375,9 +417,15 @@ end
 
 --- Put a task that has not started into a scope of its own, which ends with it: as `run` around its body,
 -- without a frame on its stack.
-function M.enclose(task, deadline)
-  task.own = new(task, task.home)
-  begin(task.own, task, deadline)
+---@param budget table|nil what limits it, see limits.lua
+function M.enclose(task, deadline, budget)
+  local own = new(task, task.home)
+  task.own = own
+  if budget then
+    own.budget, budget.scope = budget, own
+  end
+  begin(own, task, deadline)
+  return own
 end
 
 local function run(scope, task, fn, ...)
@@ -385,7 +433,8 @@ local function run(scope, task, fn, ...)
 end
 
 --- Run `fn(scope?, ...)` in a new scope of the running task and wait for its children.
----@param options table {deadline=, shield=, passed=} passed: fn gets the scope as first argument
+---@param options table {deadline=, shield=, passed=, budget=, begin=} passed: fn gets the scope as first
+--   argument; begin: function(budget), starts it
 ---@param fn function
 ---@return any ... fn's values; nil and the reason when the scope itself was cancelled
 function M.run(options, fn, ...)
@@ -402,6 +451,11 @@ function M.run(options, fn, ...)
   end
   if options.shield then
     scope.shield = true
+  elseif options.budget then
+    kernel.book(task) -- what was used so far is not this one's
+    scope.budget = options.budget
+    scope.budget.scope = scope
+    options.begin(scope.budget)
   end
   begin(scope, task, options.deadline)
   if options.passed then

@@ -6,6 +6,7 @@ local library = require("task")
 local scope = require("scope")
 local event = require("event")
 local combinators = require("combinators")
+local limits = require("limits")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 
@@ -43,6 +44,8 @@ end
 function M.install(globals)
   guarded.install(globals)
   local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
+  task_table.limit = limits.limit
+  library.with_limits = limits.wrap
   task_table.all, task_table.race, task_table.map =
     combinators.all, combinators.race, combinators.map
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep

@@ -68,7 +68,13 @@ local function check_open(home)
   end
 end
 
-local OPTIONS = { name = "string", priority = "string", timeout = "number", background = "boolean" }
+local OPTIONS = {
+  name = "string",
+  priority = "string",
+  timeout = "number",
+  background = "boolean",
+  limits = "table",
+}
 
 local function check_options(options, name)
   if type(options) ~= "table" then
@@ -80,7 +86,7 @@ local function check_options(options, name)
       bad_argument(
         1,
         name,
-        "unknown option '" .. tostring(key) .. "'; known are name, priority, timeout, background",
+        "unknown option '" .. tostring(key) .. "'; known are name, priority, timeout, background, limits",
         2
       )
     elseif type(value) ~= expected then
@@ -116,6 +122,9 @@ local function spawn_with(home, options, fn, ...)
     check_seconds(1, "spawn_with", options.timeout)
     fn = with_timeout(options.timeout, fn)
   end
+  if options.limits then
+    fn = M.with_limits(options.limits, fn)
+  end
   return spawn(home, fn, select("#", ...) > 0 and pack(...) or nil, {
     name = options.name,
     class = classes[options.priority],
@@ -135,7 +144,8 @@ function M.spawn(fn, ...)
 end
 
 --- `spawn` with options. A background task is cancelled when its scope's other work has ended.
----@param options table {name=string, priority="high"|"normal"|"low", timeout=seconds, background=boolean}
+---@param options table {name=string, priority="high"|"normal"|"low", timeout=seconds, background=boolean,
+--   limits=table}
 ---@param fn function
 ---@return table task
 function M.spawn_with(options, fn, ...)

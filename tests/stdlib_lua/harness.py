@@ -38,7 +38,8 @@ _HOOKS = (
     ),
     (
         "M.install = script.install\n",
-        "function M.install(globals)\n  script.install(globals)\nend\nM.open_sandbox = sandbox.open\n",
+        "function M.install(globals)\n  script.install(globals)\nend\nM.open_sandbox = sandbox.open\n"
+        "M.sandbox_environment = sandbox.environment\n",
     ),
 )
 
@@ -46,7 +47,11 @@ _HOOKS = (
 def hooked_sources() -> dict[str, bytes]:
     """The kernel's Lua files with the sandbox between Python and the scripts."""
     files = dict(sources())
-    embed = files["embed"].decode().replace("local M = {}\n", 'local sandbox = require("sandbox")\nlocal M = {}\n', 1)
+    embed = (
+        files["embed"]
+        .decode()
+        .replace("local M = {}\n", 'local sandbox = require("sandbox")\nlocal M = {}\n', 1)
+    )
     for old, new in _HOOKS:
         assert embed.count(old) == 1, old
         embed = embed.replace(old, new)
@@ -61,12 +66,20 @@ async def sandboxed(
     output: Any = None,
     bytes_: Any = None,
     folder: Path | None = None,
-    guards: bool = False,
+    guards: str | None = None,
     params: dict[str, Any] | None = None,
     host: dict[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[scheduler.Runtime]:
-    """`open_runtime` whose scripts run in `sandbox`."""
+    """`open_runtime` whose scripts run in `sandbox`.
+
+    Args:
+        output: called with the bytes of each piece of output, before it is written.
+        bytes_: called with the bytes that a guarded function is about to make.
+        folder: where `require` looks.
+        guards: a Lua expression, the guards module.
+        engine, sandbox, params, host, **options: as for a runtime.
+    """
     sandbox = sandbox or Sandbox()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bridge.vm, "sources", hooked_sources)
@@ -81,8 +94,8 @@ async def sandboxed(
             spec[b"params"] = driver.values.converter.to_lua(params or {})
             if sandbox.env is not None:
                 spec[b"env"] = driver.values.converter.to_lua(dict(sandbox.env))
-            if guards:
-                spec[b"guards"] = driver.vm.embed[b"guards"]
+            if guards is not None:
+                spec[b"guards"] = driver.vm._lua.eval(guards.encode())
             driver.vm.embed[b"open_sandbox"](spec)
             script = table()
             script[b"read_module"] = partial(read_module, folder)

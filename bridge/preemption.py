@@ -1,0 +1,98 @@
+"""Preemption: the watchdog's way into a task that does not give up the processor.
+
+Belongs here: which coroutine is armed with a hook, and the hook. What becomes of the task is the kernel's affair
+(stdlib_lua/preemption.lua); its stack stays as it is, on a greenlet (portal.py).
+
+Arm outward-in. The kernel loop's coroutine was armed at an earlier look, and has not run an instruction since:
+it is inside `coroutine.resume(task)`, and the first argument there is the task's coroutine. The script's own
+coroutines inside that one are in `kernel.nest.levels`. (Their stacks must not be read from here: they may move
+at any moment. A kernel loop's is small and does not.)
+
+Why a pointer that was read is still valid when it is armed: to let go a coroutine, the one that resumed it must go
+on; that one is armed already, and its hook first takes the lock that is held here. (The kernel loop's hook is
+plain Lua; but the loop keeps what it has resumed until the driver has got the lock.)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import trio
+
+from bridge.arming import Arming
+from bridge.capi import NO_HOOK, CApi, Hook
+
+__all__ = ["Preemption"]
+
+# Instructions until the next try where the kernel itself is running. Its functions are short.
+_SOON = 50
+
+
+class Preemption:
+    """The hooks of one runtime; see the module's docstring."""
+
+    def __init__(
+        self, capi: CApi, arming: Arming, *, reader: int, levels: bytes, stop: Callable[[], bool]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            capi: of the runtime's engine, with hooks prepared.
+            arming: the same engine's.
+            reader: address of a coroutine that never runs, for the watchdog's thread.
+            levels: name of a global: the kernel's array.
+            stop: called in the hook: lets others run and returns when the task goes on; true: it stood in
+                code of the scheduler, ask again soon.
+        """
+        self._capi = capi
+        self._arming = arming
+        self._stop = stop
+        self._reader = reader
+        self._levels = capi.keep_global(reader, levels)
+        self._nobody = capi.thread_at(reader, self._levels, 1)
+        self._hook = capi.make_hook(self._on_hook)
+        # Held while coroutines are looked at from the watchdog's thread.
+        self.lock = threading.Lock()
+        # Armed in this slice: none of them has run an instruction since.
+        self._wanted: set[int] = set()
+        # Armed, with the hook each had before: the script's own, if it uses debug.sethook.
+        self._armed: dict[int, Hook] = {}
+
+    def reach(self, loop: int) -> None:
+        """Arm the running task's coroutine and those inside it. Watchdog's thread, with the lock.
+
+        Args:
+            loop: address of the kernel loop's coroutine, armed at an earlier look.
+        """
+        capi = self._capi
+        if capi.get_hook(loop)[1] == 0:
+            return  # it has run: the slice is ending
+        state = capi.first_argument_thread(loop)
+        level = 0
+        while state is not None and state != self._nobody:
+            if state not in self._wanted:
+                self._arm(state, capi.get_hook(state), 1)
+            level += 1
+            state = capi.thread_at(self._reader, self._levels, level)
+
+    def _arm(self, state: int, before: Hook, instructions: int) -> None:
+        self._wanted.add(state)
+        if state not in self._armed:
+            self._armed[state] = before
+        self._arming.arm(state, self._hook, instructions)
+
+    def slice_ended(self) -> None:
+        """Forget who is wanted. A hook that is still armed removes itself when it runs."""
+        self._wanted.clear()
+
+    @trio.lowlevel.enable_ki_protection
+    def _on_hook(self, state: int) -> None:
+        with self.lock:
+            before = self._armed.pop(state, NO_HOOK)
+            wanted = state in self._wanted
+            self._wanted.clear()
+            self._capi.set_hook(state, before)
+        if wanted and self._stop():
+            with self.lock:
+                self._arm(state, before, _SOON)

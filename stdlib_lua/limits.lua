@@ -1,0 +1,376 @@
+--- Limits: budgets that scopes have, and what happens when one is used up.
+--
+-- Belongs here: counting and deciding. How a task is ended for certain: Scope:kill and preemption.lua. What
+-- C functions must ask before they do much at once: `M.allowance`.
+--
+-- A scope's budget counts everything below it; budgets lie inside one another. Processor time and memory are
+-- looked at after each step of a task and at each preemption. Memory is an estimate: by how much Lua's heap
+-- grew during the steps of the tasks; when it is too much, garbage is collected first.
+
+local kernel = require("kernel")
+local scope = require("scope")
+local failure = require("failure")
+local timers = require("timers")
+local task_library = require("task")
+
+local type, error, pairs, tostring, setmetatable = type, error, pairs, tostring, setmetatable
+local collectgarbage, format = collectgarbage, string.format
+local infinity = math.huge
+local pack, unpack = kernel.pack, kernel.unpack
+local now, current, book, post = kernel.now, kernel.current, kernel.book, kernel.post
+local bad_argument, check_callable = failure.bad_argument, failure.check_callable
+
+local M = {}
+
+-- Name -> what a message calls it, and how it writes an amount.
+local function seconds(amount)
+  return format("%.3g s", amount)
+end
+
+local function bytes(amount)
+  if amount < 1e6 then
+    return format("%.0f bytes", amount)
+  end
+  return format("%.1f MB", amount / 1e6)
+end
+
+local function count(amount)
+  return format("%.0f", amount)
+end
+
+local KINDS = {
+  cpu_s = { name = "cpu", text = seconds },
+  memory_bytes = { name = "memory", text = bytes },
+  wall_s = { name = "wall", text = seconds },
+  tasks = { name = "tasks", text = count },
+  output_bytes = { name = "output", text = bytes },
+  host_calls = { name = "host_calls", text = count },
+}
+local POLICIES = { kill = true, throttle = true, warn = true }
+
+-- A throttled task rests this many times as long as it has run: it gets a fifth of the processor.
+local REST = 4
+
+local Budget = {}
+Budget.__index = Budget
+
+local measured = 0 -- size of Lua's heap when it was last looked at
+local watching = false -- whether there was ever a limit
+
+-- ---------------------------------------------------------------------------------------------
+-- When one is used up
+
+local function exceed(budget, limit, used)
+  local allowed = budget.limits[limit]
+  local kind = KINDS[limit]
+  local text = format(
+    "limit reached: %s: used %s, allowed %s",
+    kind.name,
+    kind.text(used),
+    kind.text(allowed)
+  )
+  local task = current()
+  if task then
+    text = text .. " (" .. task_library.label(task) .. ")"
+  end
+  if budget.policy ~= "kill" then
+    -- Once more when twice as much is used.
+    budget.limits[limit] = budget.policy == "throttle" and infinity or allowed * 2
+    budget.throttled = budget.policy == "throttle"
+    post("warn", text .. (budget.throttled and "; its tasks are slowed down" or ""))
+    return
+  end
+  local target = budget.scope
+  if target.exceeded or target.closed then
+    return
+  end
+  local err = failure.new("limit", text)
+  err.limit, err.used, err.allowed = kind.name, used, allowed
+  target.exceeded = err
+  target:kill("a limit was reached")
+  if budget.on_exceeded then
+    budget.on_exceeded(err)
+  end
+end
+
+-- What the running task did was too much: it ends here, if it is to end.
+local function stop_here(task)
+  if task and kernel.cancelling() then
+    scope.check(task)
+  end
+end
+
+--- Its wall-clock time is over (timers.lua).
+function Budget:on_deadline()
+  exceed(self, "wall_s", self.limits.wall_s)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Counting
+
+local function heap()
+  return collectgarbage("count") * 1024
+end
+
+local function grow(budget, grown)
+  while budget do
+    local memory = budget.memory + grown
+    budget.memory = memory > 0 and memory or 0
+    budget = budget.outer
+  end
+end
+
+-- Lua's heap since the last look, booked on `budget` and those around it.
+local function measure(budget)
+  local size = heap()
+  grow(budget, size - measured)
+  measured = size
+end
+
+-- More than allowed, with `coming` bytes about to be made: is it garbage?
+local function check_memory(budget, coming)
+  local each = budget
+  while each do
+    local allowed = each.limits.memory_bytes
+    if each.memory + coming > allowed and not each.scope.exceeded then
+      collectgarbage()
+      measure(budget)
+      if each.memory + coming > allowed then
+        exceed(each, "memory_bytes", each.memory + coming)
+      end
+    end
+    each = each.outer
+  end
+end
+
+local function budget_of(task)
+  return (task.inner or task.home).budget
+end
+
+-- What the kernel calls after each step, with the processor time of it.
+local function meter(task, spent)
+  local nearest = budget_of(task)
+  measure(nearest)
+  local budget = nearest
+  while budget do
+    local cpu = budget.cpu + spent
+    budget.cpu = cpu
+    if budget.throttled then
+      task.rest = (task.rest or 0) + spent * REST
+    end
+    if cpu > budget.limits.cpu_s then
+      exceed(budget, "cpu_s", cpu)
+    end
+    if budget.memory > budget.limits.memory_bytes then
+      check_memory(nearest, 0)
+    end
+    budget = budget.outer
+  end
+end
+
+-- Add to a counter of the running task's budgets: `used` is the counter's name, `limit` that of its limit.
+local function add(task, used, limit, amount)
+  local budget = task and budget_of(task)
+  if not budget then
+    return
+  end
+  while budget do
+    local total = budget[used] + amount
+    budget[used] = total
+    if total > budget.limits[limit] then
+      exceed(budget, limit, total)
+    end
+    budget = budget.outer
+  end
+  stop_here(task)
+end
+
+-- A task more, or less, in `home`.
+local function count_task(home, change)
+  local budget = home.budget
+  while budget do
+    local total = budget.alive + change
+    budget.alive = total
+    if change > 0 and total > budget.limits.tasks then
+      exceed(budget, "tasks", total)
+    end
+    budget = budget.outer
+  end
+  if change > 0 then
+    stop_here(current())
+  end
+end
+
+--- What functions in C ask first, for they cannot be stopped half-way. A killed task does not return from it.
+M.allowance = {}
+
+--- So many bytes are about to be made at once.
+---@param n number
+function M.allowance.bytes(n)
+  local task = current()
+  local budget = task and budget_of(task)
+  if budget and n > 0 then
+    measure(budget)
+    check_memory(budget, n)
+    stop_here(task)
+  end
+end
+
+--- So many bytes are about to be written.
+---@param n number
+function M.allowance.output(n)
+  add(current(), "output", "output_bytes", n)
+end
+
+local function count_call(task)
+  add(task, "calls", "host_calls", 1)
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Setting limits
+
+local function check_spec(name, spec)
+  if type(spec) ~= "table" then
+    bad_argument(1, name, "table of limits expected, got " .. type(spec), 2)
+  end
+  for key, value in pairs(spec) do
+    if key == "policy" then
+      if not POLICIES[value] then
+        local got = tostring(value)
+        bad_argument(1, name, 'policy must be "kill", "throttle" or "warn", got ' .. got, 2)
+      end
+    elseif not KINDS[key] then
+      bad_argument(
+        1,
+        name,
+        "unknown limit '"
+          .. tostring(key)
+          .. "'; known are cpu_s, memory_bytes, wall_s, tasks, output_bytes, host_calls, policy",
+        2
+      )
+    elseif type(value) ~= "number" or not (value >= 0) then
+      bad_argument(
+        1,
+        name,
+        "limit '" .. key .. "' must be a number that is not negative, got " .. tostring(value),
+        2
+      )
+    end
+  end
+end
+
+-- From now on tasks are metered.
+local function watch()
+  if not watching then
+    watching = true
+    measured = heap()
+    kernel.set_meter(meter)
+    kernel.set_counters(count_task, count_call)
+    if M.on_first then
+      M.on_first(M.allowance)
+    end
+  end
+end
+
+local function limit_of(spec, key)
+  return spec[key] or infinity
+end
+
+--- Make a budget; `scope.run` or `scope.enclose` gives it its scope.
+---@param spec table {cpu_s=, memory_bytes=, wall_s=, tasks=, output_bytes=, host_calls=, policy=}
+---@param outer table|nil the budget around it
+---@return table budget
+function M.new(spec, outer)
+  watch()
+  local limits = {}
+  for key in pairs(KINDS) do
+    limits[key] = limit_of(spec, key)
+  end
+  local policy = spec.policy or "kill"
+  if outer and policy ~= "kill" and outer.policy == "kill" then
+    policy = spec.policy -- milder inside; the outer limits hold as they are
+  end
+  return setmetatable({
+    outer = outer,
+    scope = nil, -- set with its scope
+    limits = limits,
+    policy = policy,
+    cpu = 0, -- seconds
+    memory = 0, -- bytes, an estimate
+    alive = 0, -- tasks
+    output = 0, -- bytes
+    calls = 0, -- host calls
+  }, Budget)
+end
+
+--- Start the clock of a budget that has got its scope.
+function M.begin(budget)
+  if budget.limits.wall_s < infinity then
+    timers.arm(budget, now() + budget.limits.wall_s)
+  end
+end
+
+--- A scope that lives as long as the runtime gets a budget.
+function M.attach(target, budget)
+  target.budget, budget.scope = budget, target
+  M.begin(budget)
+end
+
+local function ended(budget, ...)
+  if budget.timer then
+    timers.disarm(budget)
+  end
+  if budget.scope.exceeded and budget.scope.exceeded.limit == "memory" then
+    local task = current()
+    book(task)
+    collectgarbage() -- what it held is garbage now and must not count against others
+    measure(task and budget_of(task))
+  end
+  return ...
+end
+
+local function run(spec, fn, ...)
+  if not kernel.can_preempt() then
+    error("limits need preemption, which this engine or platform does not offer", 3)
+  end
+  local task = current()
+  if not task then
+    error("cannot limit outside a task", 3)
+  end
+  local budget = M.new(spec, budget_of(task))
+  return ended(budget, scope.run({ budget = budget, begin = M.begin }, fn, ...))
+end
+
+--- Run `fn(...)` within limits. A checkpoint.
+---@param spec table see `new`
+---@param fn function
+---@return any ... fn's values; or nil and an error table {kind="limit", limit=, used=, allowed=, message=}
+function M.limit(spec, fn, ...)
+  check_spec("limit", spec)
+  check_callable(2, "limit", fn)
+  return run(spec, fn, ...)
+end
+
+local function raise_exceeded(values)
+  local err = values[2]
+  if values.n == 2 and values[1] == nil and type(err) == "table" and err.kind == "limit" then
+    error(err, 0)
+  end
+  return unpack(values, 1, values.n)
+end
+
+--- `fn` within limits, as a function that raises when one is reached (spawn_with).
+function M.wrap(spec, fn)
+  check_spec("spawn_with", spec)
+  return function(...)
+    return raise_exceeded(pack(run(spec, fn, ...)))
+  end
+end
+
+--- What the budgets of `task`'s own scope count, for monitoring.
+---@return table|nil budget the nearest
+function M.budget_of(task)
+  return budget_of(task)
+end
+
+return M
