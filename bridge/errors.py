@@ -13,9 +13,13 @@ import attrs
 __all__ = [
     "ConversionError",
     "DeadlockError",
+    "CpuLimitExceeded",
     "HostMisuse",
+    "InsufficientResources",
+    "LimitReached",
     "LuaError",
     "LuaSyntaxError",
+    "MemoryLimitExceeded",
     "RuntimeClosed",
     "SchedulerCrash",
     "SchedulerError",
@@ -82,6 +86,37 @@ class LuaSyntaxError(LuaError):
 
 class TaskTimeout(LuaError, TimeoutError):
     """A task spawned from Python passed its `timeout`; everything inside was cancelled."""
+
+
+class LimitReached(LuaError):
+    """A task used more than its `Limits` allow and was ended.
+
+    Attributes:
+        limit: "cpu", "memory", "wall", "tasks", "output" or "host_calls".
+        used: how much, in seconds, bytes or pieces.
+        allowed: how much it was allowed.
+    """
+
+    limit: str = ""
+    used: float = 0.0
+    allowed: float = 0.0
+
+
+class MemoryLimitExceeded(LimitReached):
+    """Lua's heap grew by more than `memory_bytes`."""
+
+    @property
+    def current(self) -> float:
+        """Bytes used, as the mission's documents call it."""
+        return self.used
+
+
+class CpuLimitExceeded(LimitReached):
+    """More than `cpu_s` seconds of the processor."""
+
+
+class InsufficientResources(SchedulerError):
+    """An allocation asks for more than is left; the message says of what."""
 
 
 class TaskCancelled(SchedulerError):

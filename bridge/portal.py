@@ -59,6 +59,10 @@ class KernelLoop:
     cancel_wait: Callable[[], None] | None = None
 
 
+def _unpacked(packed: Any, *first: Any) -> Message:
+    return (*first, *(packed[index] for index in range(1, int(packed[b"n"]) + 1)))
+
+
 class Loops:
     """All kernel loops of one runtime; at most one of them runs, the others are frozen or spare."""
 
@@ -217,6 +221,8 @@ class Loops:
         while not self._closing:
             try:
                 message: Message = send(reply)
+                if message[0] == b"many":
+                    message = _unpacked(*message[1:])
                 tag = message[0]
                 reply = None
                 if tag in _FOR_THE_HUB:

@@ -9,10 +9,14 @@ See README.md and docs/embedding.md; `python -m scheduler --help` for the shell.
 
 from bridge.errors import (
     ConversionError,
+    CpuLimitExceeded,
     DeadlockError,
     HostMisuse,
+    InsufficientResources,
+    LimitReached,
     LuaError,
     LuaSyntaxError,
+    MemoryLimitExceeded,
     RuntimeClosed,
     SchedulerCrash,
     SchedulerError,
@@ -24,7 +28,11 @@ from bridge.errors import (
 )
 from scheduler._version import VERSION
 from scheduler.function import LuaFunction
+from scheduler.isolate.errors import IsolateDied
+from scheduler.isolate.limits import ProcessLimits
+from scheduler.limits import Limits
 from scheduler.runtime import Runtime, open_runtime, run
+from scheduler.sandbox import Sandbox
 from scheduler.source import BadSource
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
@@ -33,15 +41,23 @@ __version__ = VERSION
 __all__ = [
     "BadSource",
     "ConversionError",
+    "CpuLimitExceeded",
     "DeadlockError",
     "HostMisuse",
+    "InsufficientResources",
+    "IsolateDied",
+    "LimitReached",
+    "Limits",
     "LuaError",
     "LuaFunction",
     "LuaSyntaxError",
     "LuaTask",
+    "MemoryLimitExceeded",
+    "ProcessLimits",
     "Runtime",
     "RuntimeClosed",
     "RuntimeStatistics",
+    "Sandbox",
     "SchedulerCrash",
     "SchedulerError",
     "ScriptExit",

@@ -7,6 +7,7 @@ completes, a deadline comes, or somebody outside calls.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterable
@@ -31,10 +32,13 @@ from bridge.portal import KernelLoop, Loops
 from bridge.vm import VM
 from bridge.watchdog import SLICE_S, STEP_S, Watchdog
 from scheduler.failure import lua_error
+from scheduler.limits import Limits
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 from scheduler.values import Values
 
 __all__ = ["Driver"]
+
+_log = logging.getLogger("scheduler")
 
 
 class Driver:
@@ -48,6 +52,8 @@ class Driver:
         portal: bool,
         measure: bool,
         slice_s: float = STEP_S,
+        stuck_s: float = math.inf,
+        on_stuck: Callable[[], None] | None = None,
     ) -> None:
         """Load the VM; `run` drives it.
 
@@ -58,6 +64,8 @@ class Driver:
             portal: see VM.
             measure: count steps and run time of each task.
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
+            stuck_s: when a slice has lasted so long, which only a single call of a C function can do ...
+            on_stuck: ... this is called, from another OS thread.
         """
         clock = trio.lowlevel.current_clock()
         self.loops = Loops(self._new_loop, self._handle, self._overrun)
@@ -79,7 +87,8 @@ class Driver:
         self.values.connect(self.host)
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
-        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s)
+        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s, stuck_s=stuck_s)
+        self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
             self._lua.time_slices(SLICE_S)
         if measure:
@@ -187,6 +196,8 @@ class Driver:
 
     def stuck(self) -> None:
         """The loop has not turned for too long. Called by the watchdog's thread."""
+        if self._on_stuck is not None:
+            self._on_stuck()
 
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()
@@ -247,6 +258,10 @@ class Driver:
             self.host.release(message[1])
         elif tag == b"exit":
             self._fatal(ScriptExit(message[1]))
+        elif tag == b"limit":
+            self._fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
+        elif tag == b"warn":
+            _log.warning("%s", message[1].decode(errors="replace"))
         else:
             raise SchedulerCrash(f"unknown message from the kernel: {tag!r}")
         return None
@@ -353,13 +368,33 @@ class Driver:
         if self.closed:
             raise RuntimeClosed("this Lua runtime has ended; open a new one")
 
+    def limit_all(self, limits: Limits) -> None:
+        """Limit everything that will run, together."""
+        self._lua.limit_all(self._spec(limits))
+
+    def _spec(self, limits: Limits | None) -> Any:
+        if limits is None:
+            return None
+        if self.vm.preemption is None:
+            reason = self.vm.preemption_missing
+            raise ValueError(f"limits need preemption, which {self.vm.engine} does not have here: {reason}")
+        return self.values.converter.to_lua(limits.given())
+
     def spawn_source(
-        self, source: bytes, chunk_name: str, args: Iterable[Any], *, name: str, timeout: float | None
+        self,
+        source: bytes,
+        chunk_name: str,
+        args: Iterable[Any],
+        *,
+        name: str,
+        timeout: float | None,
+        limits: Limits | None = None,
     ) -> LuaTask:
         """Compile and spawn; see Runtime.spawn."""
         self.check_open()
         values = self.values.to_lua(args)
-        result = self._lua.spawn_source(source, chunk_name.encode(), name.encode(), timeout, *values)
+        spec = self._spec(limits)
+        result = self._lua.spawn_source(source, chunk_name.encode(), name.encode(), timeout, spec, *values)
         if isinstance(result, tuple):
             raise LuaSyntaxError(result[1].decode(errors="replace"))
         return self._spawned(result, name, chunk_name)
@@ -371,12 +406,13 @@ class Driver:
         *,
         name: str,
         timeout: float | None = None,
+        limits: Limits | None = None,
         call: int = 0,
     ) -> LuaTask:
         """Spawn a Lua function (lupa's object); `call` is the host call that calls it back, 0 for none."""
         self.check_open()
         values = self.values.to_lua(args)
-        task_id = self._lua.spawn_function(function, name.encode(), timeout, call, *values)
+        task_id = self._lua.spawn_function(function, name.encode(), timeout, self._spec(limits), call, *values)
         return self._spawned(task_id, name, name)
 
     def spawn_wait(self, event: str) -> LuaTask:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from bridge.errors import LuaError, TaskTimeout
+from bridge.errors import CpuLimitExceeded, LimitReached, LuaError, MemoryLimitExceeded, TaskTimeout
 
 __all__ = ["lua_error"]
 
@@ -17,6 +17,7 @@ def _text(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
+_LIMITS = {b"cpu": CpuLimitExceeded, b"memory": MemoryLimitExceeded}
 # Frames of these packages say nothing to the author of a host function.
 _OURS = ("bridge.", "scheduler.")
 
@@ -36,14 +37,17 @@ def lua_error(
     site: bytes,
     cause: BaseException | None,
     parts: Any = None,
+    limit: Any = None,
 ) -> LuaError:
     """Make the exception for a failure as embed.lua's `describe_failure` tells it."""
     errors = []
     if parts is not None:
         for index in range(1, len(parts) + 1):
             row = parts[index]
-            errors.append(lua_error(*(row[field] for field in range(1, 8))))
+            errors.append(lua_error(*(row[field] for field in range(1, 9))))
     factory = TaskTimeout if kind == b"timeout" else LuaError
+    if limit is not None:
+        factory = _LIMITS.get(limit[1], LimitReached)
     error = factory(
         _text(text),
         lua_traceback=_text(traceback),
@@ -52,6 +56,8 @@ def lua_error(
         spawned_at=_text(site),
         errors=errors,
     )
+    if isinstance(error, LimitReached):
+        error.limit, error.used, error.allowed = limit[1].decode(), limit[2], limit[3]
     if cause is not None:
         _strip_own_frames(cause)
         error.__cause__ = cause

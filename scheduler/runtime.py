@@ -6,18 +6,27 @@ Belongs here: the public face, `open_runtime`, `Runtime`, `run`. The work is the
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import trio
 
+from bridge.watchdog import STEP_S
 from scheduler.driver import Driver
 from scheduler.function import LuaFunction
+from scheduler.isolate.limits import ProcessLimits
+from scheduler.limits import Limits
+from scheduler.sandbox import Sandbox
 from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
-__all__ = ["Runtime", "open_runtime", "run"]
+__all__ = ["STUCK_GRACE_S", "Runtime", "open_runtime", "run"]
+
+# The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
+STUCK_GRACE_S = 2.0
 
 
 class Runtime:
@@ -51,6 +60,7 @@ class Runtime:
         *args: Any,
         name: str | None = None,
         timeout: float | None = None,
+        limits: Limits | None = None,
     ) -> LuaTask:
         """Start a Lua task; it begins at the next checkpoint. Checkpoint: no.
 
@@ -62,6 +72,7 @@ class Runtime:
             *args: its arguments (`...`).
             name: for reports; the default tells the source.
             timeout: seconds; afterwards it is cancelled and `join` raises TaskTimeout.
+            limits: what it and everything below it may use; beyond, it ends and `join` raises LimitReached.
 
         Raises:
             LuaSyntaxError: the source does not compile.
@@ -74,12 +85,15 @@ class Runtime:
             function = script.lua_function_for(self._driver)
             if function is None:
                 raise ValueError("the Lua function belongs to another runtime")
-            return self._driver.spawn_function(function, args, name=name or "function", timeout=timeout)
+            return self._driver.spawn_function(
+                function, args, name=name or "function", timeout=timeout, limits=limits
+            )
         source = Source.of(script)
+        self._driver.values.check_sandbox()
         if source.script is not None:
             self._driver.values.set_arguments(source.folder, source.script, args)
         return self._driver.spawn_source(
-            source.code, source.chunk_name, args, name=name or source.name, timeout=timeout
+            source.code, source.chunk_name, args, name=name or source.name, timeout=timeout, limits=limits
         )
 
     async def run(
@@ -88,12 +102,13 @@ class Runtime:
         *args: Any,
         name: str | None = None,
         timeout: float | None = None,
+        limits: Limits | None = None,
     ) -> Any:
         """`spawn` and `join`: return the values of the script; cancelled, the script is too.
 
         Checkpoint: yes.
         """
-        task = self.spawn(script, *args, name=name, timeout=timeout)
+        task = self.spawn(script, *args, name=name, timeout=timeout, limits=limits)
         try:
             return await task.join()
         except trio.Cancelled:
@@ -141,6 +156,11 @@ async def open_runtime(
     detect_deadlock: bool = False,
     measure: bool = False,
     portal: bool = True,
+    sandbox: Sandbox | None = None,
+    limits: Limits | None = None,
+    slice_s: float = STEP_S,
+    on_stuck: Literal["abort"] | Callable[[], None] | None = None,
+    isolate: bool | ProcessLimits = False,
 ) -> AsyncIterator[Runtime]:
     """Open a Lua runtime inside a trio program.
 
@@ -153,6 +173,13 @@ async def open_runtime(
         detect_deadlock: raise DeadlockError when every task waits and no timer, host call or event of
             Lua's own can wake one. Off, such a runtime is idle: Python may still `emit`.
         measure: count steps and processor time per task (`tasks()`), and record spawn sites.
+        sandbox: what the scripts may reach; None: they are trusted (docs/security.md).
+        limits: what all scripts together may use; beyond, everything ends and the block raises LimitReached.
+        slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
+            math.inf: never.
+        on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort" ends
+            the process with exit code 4; a function is called from another OS thread; None: nothing.
+        isolate: run Lua in a child process (docs/isolation.md).
         portal: False makes waits in places where Lua cannot yield raise, as on platforms without it.
 
     Raises:
@@ -160,8 +187,37 @@ async def open_runtime(
         DeadlockError: see `detect_deadlock`.
         ScriptExit: a script called `os.exit`.
     """
+    if isolate:
+        from scheduler.isolate.opening import open_isolated  # inside: needs msgspec, and 30 ms
+
+        async with open_isolated(
+            engine=engine,
+            params=params,
+            detect_deadlock=detect_deadlock,
+            measure=measure,
+            portal=portal,
+            limits=isolate if isinstance(isolate, ProcessLimits) else None,
+            sandbox=sandbox,
+            budget=limits,
+        ) as runtime:
+            yield runtime
+        return
+    if sandbox is not None and engine == "luajit":
+        raise ValueError("the sandbox needs the engine lua54 or lua55")
     await trio.lowlevel.checkpoint()  # cancelled already: no task starts
-    driver = Driver(engine, detect_deadlock=detect_deadlock, portal=portal, measure=measure)
+    driver = Driver(
+        engine,
+        detect_deadlock=detect_deadlock,
+        portal=portal,
+        measure=measure,
+        slice_s=slice_s,
+        stuck_s=_stuck_after(limits),
+        on_stuck=_abort if on_stuck == "abort" else on_stuck,
+    )
+    if limits is not None:
+        driver.limit_all(limits)
+    if sandbox is not None:
+        driver.values.open_sandbox(sandbox, params or {})
     driver.values.set_global("params", dict(params or {}))
     # Cancelled when a failure has nobody to receive it: the block ends, as a nursery's would.
     body_scope = trio.CancelScope()
@@ -184,6 +240,19 @@ async def open_runtime(
         error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
     )
     _raise(failures)
+
+
+def _stuck_after(limits: Limits | None) -> float:
+    if limits is None:
+        return math.inf
+    return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
+
+
+def _abort() -> None:
+    # Not a signal: nothing of the process is to run any more, and the exit code says why.
+    message = b"scheduler: limit reached: a single call of a C function did not return; the process ends\n"
+    os.write(2, message)
+    os._exit(4)
 
 
 async def _drive(driver: Driver, body_scope: trio.CancelScope, relay_scope: trio.CancelScope) -> None:

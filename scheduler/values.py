@@ -6,14 +6,18 @@ globals of the scripts.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from bridge.confine import read_module
 from bridge.convert import Converter
 from bridge.host import HostFunctions
 from bridge.vm import VM
 from scheduler.function import Core, LuaFunction
+from scheduler.sandbox import Sandbox
 
 __all__ = ["Values"]
 
@@ -33,6 +37,10 @@ class Values:
         self._core = core
         self._vm = vm
         self._functions: HostFunctions
+        # Names of the host functions, for `Sandbox.check`.
+        self._registered: list[str] = []
+        # Not yet checked against them.
+        self._sandbox: Sandbox | None = None
         self.converter = Converter(
             self,
             new_table=vm.new_table,
@@ -68,6 +76,22 @@ class Values:
         )
         if problem is not None:
             raise ValueError(f"cannot register {name!r}: {problem.decode()}")
+        self._registered.append(name)
+
+    def open_sandbox(self, sandbox: Sandbox, params: Mapping[str, Any]) -> None:
+        """Confine all scripts; before the first one."""
+        self._sandbox = sandbox
+        spec = self._vm.new_table()
+        spec[b"allow"] = self.converter.to_lua(dict.fromkeys(sandbox.allow, True))
+        spec[b"params"] = self.converter.to_lua(dict(params))
+        spec[b"env"] = self.converter.to_lua(sandbox.env)
+        self._vm.kernel.open_sandbox(spec, _read_module)
+
+    def check_sandbox(self) -> None:
+        """Raise ValueError if the sandbox allows a name that nothing answers to. Once: a script starts."""
+        if self._sandbox is not None:
+            self._sandbox.check(self._registered)
+            self._sandbox = None
 
     def set_global(self, name: str, value: Any) -> None:
         """Set a global of the scripts."""
@@ -107,3 +131,7 @@ class Values:
         """Return the Python object behind a handle."""
         value: object | None = self._vm.kernel.object_of(table)
         return value
+
+
+def _read_module(folder: bytes, name: bytes) -> tuple[bytes | None, bytes]:
+    return read_module(Path(os.fsdecode(folder)), name)

@@ -9,6 +9,9 @@ local host = require("host")
 local task_library = require("task")
 local event = require("event")
 local script = require("script")
+local sandbox = require("sandbox")
+local limits = require("limits")
+local guards = require("guards")
 local preemption = require("preemption")
 
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
@@ -18,6 +21,8 @@ local pack, unpack, post, now = kernel.pack, kernel.unpack, kernel.post, kernel.
 local M = {}
 
 local root = scope.root()
+local next_script = nil -- in a sandbox: what set_arguments has said of the script spawned next
+local read_module = nil -- in a sandbox: function(folder, name), see sandbox.environment
 local watched = {} -- id -> task spawned by Python, until its end was reported
 
 -- ---------------------------------------------------------------------------------------------
@@ -27,9 +32,25 @@ local function timed_out(task, values)
   return task.own and task.own.cancelled == "timeout" and values and rawequal(values[2], "timeout")
 end
 
+--- Everything that runs, together, gets limits; when one is reached all of it ends.
+---@param spec table see limits.new
+function M.limit_all(spec)
+  local budget = limits.new(spec)
+  function budget.on_exceeded(err)
+    post("limit", failure.text(err), err.limit, err.used, err.allowed)
+  end
+  limits.attach(root, budget)
+end
+
 --- Tell Python how a watched task ended.
 function scope.on_watched_end(task, heard)
   watched[task.id] = nil
+  local exceeded = task.own and task.own.exceeded
+  if exceeded then
+    local fail = { value = exceeded, traceback = "", task = task }
+    post("done", task.id, "failed", heard or false, M.describe_failure(fail))
+    return
+  end
   if task.state == "done" then
     local values = task.on
     if timed_out(task, values) then
@@ -50,10 +71,10 @@ end
 
 --- One failure as plain values, for Python.
 ---@return string text, string traceback, string|nil kind, string label, string site
----@return any cause, table|nil parts
+---@return any cause, table|nil parts, table|nil limit packed: name, used, allowed
 function M.describe_failure(fail)
   local value = fail.value
-  local kind = failure.field(value, "kind")
+  failure.render(fail)
   local origin = fail.task
   local parts
   if fail.parts then
@@ -62,13 +83,14 @@ function M.describe_failure(fail)
       parts[i] = pack(M.describe_failure(fail.parts[i]))
     end
   end
-  return failure.text(value),
+  return fail.text,
     fail.traceback,
-    kind,
+    fail.kind,
     origin and task_library.label(origin) or "",
     origin and failure.site_of(origin) or "",
     failure.cause(value),
-    parts
+    parts,
+    limits.amounts(value)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -80,28 +102,43 @@ local function watch(task)
   return task.id
 end
 
-local function spawn(fn, name, timeout, background, args)
+local function spawn(fn, name, timeout, background, args, spec)
   local task = kernel.spawn(root, fn, args, { name = name, background = background })
   task.site, task.timeout = failure.site_of(task), timeout
-  scope.enclose(task, timeout and now() + timeout)
+  local budget = spec and limits.new(spec, root.budget)
+  scope.enclose(task, timeout and now() + timeout, budget)
+  if budget then
+    limits.begin(budget)
+  end
   return watch(task)
 end
 
 --- Compile and spawn a script.
 ---@param source string
 ---@param chunk_name string with "@" for a file
+---@param spec table|nil limits, see limits.new
 ---@return integer|nil id, string|nil message nil and Lua's message for a syntax error
-function M.spawn_source(source, chunk_name, name, timeout, ...)
-  local fn, message = load(source, chunk_name)
+function M.spawn_source(source, chunk_name, name, timeout, spec, ...)
+  local fn, message, env
+  if read_module then
+    env, next_script = sandbox.environment(next_script or {}), nil
+    fn, message = sandbox.compile(source, chunk_name, env)
+  else
+    fn, message = load(source, chunk_name)
+  end
   if not fn then
     return nil, message
   end
-  return spawn(fn, name, timeout, false, pack(...))
+  local id = spawn(fn, name, timeout, false, pack(...), spec)
+  if env then
+    sandbox.adopt(watched[id], env)
+  end
+  return id
 end
 
 --- Spawn a Lua function; `call` is the number of the host call that calls it back, 0 for none.
-function M.spawn_function(fn, name, timeout, call, ...)
-  local id = spawn(fn, name, timeout, false, pack(...))
+function M.spawn_function(fn, name, timeout, spec, call, ...)
+  local id = spawn(fn, name, timeout, false, pack(...), spec)
   watched[id].caller = host.caller(call)
   return id
 end
@@ -146,7 +183,14 @@ function script.on_exit(code)
   root:cancel("os.exit(" .. tostring(code) .. ")")
 end
 
-M.emit = event.emit
+--- Emit an event from Python.
+function M.emit(...)
+  if read_module then
+    return sandbox.emit(...)
+  end
+  return event.emit(...)
+end
+
 M.complete, M.complete_cancelled = host.complete, host.complete_cancelled
 M.handle, M.object_of = host.handle, host.object_of
 M.anonymous_function, M.iterator = host.anonymous_function, host.iterator
@@ -156,6 +200,9 @@ M.overrun, M.levels = preemption.overrun, kernel.nest.levels
 --- Put host function number `fn` at "a.b.c" among the globals.
 ---@return string|nil problem
 function M.register(globals, fn, name, waits)
+  if read_module then
+    return sandbox.register(name, host.new_function(fn, name, waits))
+  end
   local parent = globals
   local path = {}
   for part in gmatch(name, "[^.]+") do
@@ -225,6 +272,28 @@ function M.close()
 end
 
 M.install = script.install
-M.set_arguments = script.set_arguments
+
+--- From now on scripts are sandboxed; before the first one.
+---@param spec table see sandbox.open
+---@param reader function(folder, name) -> source, chunk name or nil, why not
+function M.open_sandbox(spec, reader)
+  spec.allowance, spec.guards = limits.allowance, guards
+  sandbox.open(spec)
+  read_module = reader
+end
+
+--- See script.set_arguments.
+function M.set_arguments(globals, folder, script_name, ...)
+  if not read_module then
+    return script.set_arguments(globals, folder, script_name, ...)
+  end
+  next_script = {
+    script = script_name,
+    arguments = pack(...),
+    read_module = folder and function(name)
+      return read_module(folder, name)
+    end,
+  }
+end
 
 return M

@@ -8,7 +8,7 @@ local waitlist = require("waitlist")
 
 local park, pack, unpack, now = kernel.park, kernel.pack, kernel.unpack, kernel.now
 local TIMEOUT, check_seconds = kernel.TIMEOUT, failure.check_seconds
-local type, select = type, select
+local type, select, gsub = type, select, string.gsub
 
 local M = {}
 
@@ -25,7 +25,8 @@ local EVENT = {
     return true
   end,
   detail = function(task)
-    return "event '" .. task.on.name .. "'"
+    -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
+    return "event '" .. gsub(task.on.name, "^script %d+%z", "") .. "'"
   end,
   finish = function(values)
     if values == TIMEOUT then

@@ -2,16 +2,21 @@
 --
 -- Belongs here: what an error looks like. Does not belong here: who gets it (scope.lua).
 
-local getmetatable, setmetatable, pcall, rawequal = getmetatable, setmetatable, pcall, rawequal
-local tostring, type, pairs, error = tostring, type, pairs, error
+local setmetatable, pcall, rawequal = setmetatable, pcall, rawequal
+local getmetatable = debug.getmetatable -- the real one, also where __metatable hides it
+local tostring, type, pairs, error, rawget = tostring, type, pairs, error, rawget
 local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
 local concat, running = table.concat, coroutine.running
-local find, gmatch, gsub = string.find, string.gmatch, string.gsub
+local find, gmatch, gsub, sub = string.find, string.gmatch, string.gsub, string.sub
 
 local M = {}
 
 --- Raised in a cancelled task. pcall, xpcall, resume and wrap raise it again (coroutine.lua).
 M.CANCEL = setmetatable({}, {
+  -- Scripts see it in `<close>` methods, all of them the same one.
+  __newindex = function()
+    error("a cancellation cannot be changed", 2)
+  end,
   __tostring = function()
     return "cancelled"
   end,
@@ -25,8 +30,24 @@ local CANCEL = M.CANCEL
 -- Our own files are loaded under names that begin so; a reader of a traceback never needs their frames.
 local OURS = "[scheduler]/"
 
+-- A prefix: a script may give `load` a chunk name, or a first line, that holds it somewhere else.
 local function is_ours(source)
-  return find(source, OURS, 1, true) ~= nil
+  return sub(source, 1, #OURS) == OURS
+end
+
+--- A file of ours that must not be interrupted: the guards do a script's work, as long as it takes.
+function M.is_kernels(source)
+  return is_ours(source) and sub(source, #OURS + 1, #OURS + 6) ~= "guard_"
+end
+
+-- Longer texts are cut where they leave for Python or a terminal.
+local MAX_TEXT = 8192
+
+local function bounded(text)
+  if #text <= MAX_TEXT then
+    return text
+  end
+  return sub(text, 1, MAX_TEXT) .. "... (" .. #text - MAX_TEXT .. " bytes more)"
 end
 M.is_ours = is_ours
 
@@ -43,7 +64,7 @@ function M.clean_traceback(thread, level)
   local kept = {}
   local ours_before = false
   for line in gmatch(text, "[^\n]+") do
-    if find(line, OURS, 1, true) then
+    if find(line, "^\t%[scheduler%]/") then
       ours_before = true
       -- The C function that our frame called (xpcall, yield) says nothing either.
       while kept[#kept] and find(kept[#kept], "^\t%[C%]:") and find(kept[#kept], "pcall") do
@@ -57,7 +78,7 @@ function M.clean_traceback(thread, level)
   while #kept > 1 and (find(kept[#kept], "^\t%[C%]:") or kept[#kept] == "\t(...tail calls...)") do
     kept[#kept] = nil
   end
-  return concat(kept, "\n")
+  return bounded(concat(kept, "\n"))
 end
 
 local function get(value, field)
@@ -70,11 +91,11 @@ function M.field(value, field)
     return nil
   end
   local ok, found = pcall(get, value, field)
-  return ok and type(found) == "string" and found or nil
+  return ok and type(found) == "string" and sub(found, 1, 100) or nil
 end
 
---- Text of any error value; a failing or lying __tostring does no harm.
-function M.text(value)
+-- Text of any error value; a failing or lying __tostring does no harm. It may run for ever.
+local function text_of(value)
   if type(value) == "string" then
     return value
   elseif rawequal(value, CANCEL) then
@@ -91,6 +112,19 @@ function M.text(value)
     return text
   end
   return "(error object is a " .. type(value) .. " value whose __tostring fails)"
+end
+
+--- Text of any error value, of bounded length.
+function M.text(value)
+  return bounded(text_of(value))
+end
+
+--- Note how a failure prints. Called in the task that failed, as long as it can be preempted, limited and
+-- killed: methods of the script run here, and nowhere else.
+function M.render(failure)
+  if not failure.text then
+    failure.text, failure.kind = M.text(failure.value), M.field(failure.value, "kind")
+  end
 end
 
 -- The failure a task raised last from one of its children: raised again, it keeps its origin.
@@ -181,16 +215,24 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Several failures at once
 
+-- The message is made once, before the script gets the group: `errors` is the script's to change, and a group
+-- that held itself twice would take 2^200 steps to print.
 local Group = {
   __name = "failures",
+  __metatable = false,
   __tostring = function(self)
-    local lines = { #self.errors .. " tasks failed:" }
-    for i = 1, #self.errors do
-      lines[#lines + 1] = "  " .. i .. ". " .. gsub(M.text(self.errors[i]), "\n", "\n     ")
-    end
-    return concat(lines, "\n")
+    local message = rawget(self, "message")
+    return type(message) == "string" and message or "failures"
   end,
 }
+
+local function list(failures)
+  local lines = { #failures .. " tasks failed:" }
+  for i = 1, #failures do
+    lines[#lines + 1] = "  " .. i .. ". " .. gsub(M.text(failures[i].value), "\n", "\n     ")
+  end
+  return bounded(concat(lines, "\n"))
+end
 
 --- One failure out of a non-empty list; several become one error that lists all.
 function M.combine(failures)
@@ -203,7 +245,7 @@ function M.combine(failures)
     traces[i] = failures[i].traceback
   end
   local group = setmetatable({ kind = "failures", errors = errors }, Group)
-  group.message = tostring(group)
+  group.message = list(failures)
   return {
     value = group,
     traceback = concat(traces, "\n"),
@@ -217,6 +259,7 @@ end
 
 local Error = {
   __name = "error",
+  __metatable = false,
   __tostring = function(self)
     return tostring(self.message)
   end,
@@ -236,6 +279,7 @@ local causes = setmetatable({}, { __mode = "k" })
 function M.from_host(kind, message, exception)
   local value = setmetatable({ kind = kind, message = message }, {
     __name = kind,
+    __metatable = false,
     __tostring = function(self)
       return tostring(self.kind) .. ": " .. tostring(self.message)
     end,
@@ -297,10 +341,14 @@ end
 --- "file:line" where a task waits, through the coroutines it has resumed inside.
 function M.line_of_task(task)
   local thread = task.co
-  local inner = inner_thread(thread)
-  while inner do
+  -- 200: Lua nests no more resumes. A script's chunk may name itself like ours and hold a "co" of its own, so
+  -- the chain could be a ring.
+  for _ = 1, 200 do
+    local inner = inner_thread(thread)
+    if not inner then
+      break
+    end
     thread = inner
-    inner = inner_thread(thread)
   end
   return M.line_of(thread)
 end

@@ -44,9 +44,11 @@ local function on_collect(fn)
   if newproxy then
     local proxy = newproxy(true)
     getmetatable(proxy).__gc = fn
+    getmetatable(proxy).__metatable = false
     return proxy
   end
-  return setmetatable({}, { __gc = fn })
+  -- Locked: a script that could replace the __gc would have code run outside every task.
+  return setmetatable({}, { __gc = fn, __metatable = false })
 end
 
 local new_iterator
@@ -146,6 +148,7 @@ function new_iterator(name, id)
   end)
   local closer = setmetatable({ guard = guard }, {
     __name = "host iterator",
+    __metatable = false,
     __close = function()
       if open then
         perform(CLOSE, name, false, id)

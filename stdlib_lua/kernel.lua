@@ -202,7 +202,11 @@ function conclude(task, ok, ...)
   elseif cancels > 0 and rawequal((...), CANCEL) then
     task.state, task.on = "cancelled", nil
   else
-    task.state, task.on = "failed", failure.capture((...), task)
+    local failed = failure.capture((...), task)
+    if task.watched then
+      failure.render(failed) -- before it has ended: a __tostring of the script's may wait, or never end
+    end
+    task.state, task.on = "failed", failed
   end
   if task.struck then
     sethook() -- preemption.lua's: no script code is left to raise in
@@ -674,13 +678,21 @@ end
 
 local settle -- function(co, ok, tag): everything but the two common tags
 
+-- A message of more values crosses in a table: lupa moves what a coroutine yields to its main stack without
+-- asking for room there (hazard "many values", tests/test_hazards.py).
+local MANY = 20
+
 local function flush_outbox(me)
   local messages, n = outbox, outbox_size
   outbox, outbox_size = {}, 0
   for i = 1, n do
     local message = messages[i]
     current = nil
-    yield(unpack(message, 1, message.n))
+    if message.n > MANY then
+      yield("many", message)
+    else
+      yield(unpack(message, 1, message.n))
+    end
     loop_id = me
   end
 end
@@ -729,6 +741,9 @@ end
 local function perform(me, task)
   local request = task.on
   current = nil
+  if request.n > MANY then
+    return after_call(me, task, yield("many", request, "call"))
+  end
   return after_call(me, task, yield("call", unpack(request, 1, request.n)))
 end
 

@@ -60,6 +60,17 @@ local watching = false -- whether there was ever a limit
 -- ---------------------------------------------------------------------------------------------
 -- When one is used up
 
+-- Our error tables, for nobody else may make one. Value -> true.
+local ours = setmetatable({}, { __mode = "k" })
+
+--- The amounts behind an error value, or nil when it is none of ours.
+---@return table|nil packed name of the limit, used, allowed
+function M.amounts(value)
+  if type(value) == "table" and ours[value] then
+    return ours[value]
+  end
+end
+
 local function exceed(budget, limit, used)
   local allowed = budget.limits[limit]
   local kind = KINDS[limit]
@@ -86,6 +97,7 @@ local function exceed(budget, limit, used)
   end
   local err = failure.new("limit", text)
   err.limit, err.used, err.allowed = kind.name, used, allowed
+  ours[err] = pack(kind.name, used, allowed)
   target.exceeded = err
   target:kill("a limit was reached")
   if budget.on_exceeded then

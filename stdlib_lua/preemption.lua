@@ -9,7 +9,7 @@ local scope = require("scope")
 local failure = require("failure")
 
 local getinfo, sethook = debug.getinfo, debug.sethook
-local is_ours = failure.is_ours
+local is_kernels = failure.is_kernels
 local current, set_aside, book, nest = kernel.current, kernel.set_aside, kernel.book, kernel.nest
 
 local M = {}
@@ -20,7 +20,7 @@ local function strike(task, thread)
   local for_good = task.struck and scope.is_killed(task)
   task.struck = true
   sethook(thread, function()
-    if is_ours(getinfo(2, "S").source) then
+    if is_kernels(getinfo(2, "S").short_src) then
       return
     end
     local cancelled = scope.is_cancelled(task)
@@ -42,7 +42,7 @@ function M.overrun()
   local task = current()
   local thread = task and (nest.depth > 0 and nest.levels[nest.depth] or task.co)
   local info = thread and getinfo(thread, 0, "S")
-  if not info or is_ours(info.source) then
+  if not info or is_kernels(info.short_src) then
     return "again"
   end
   book(task) -- may reach a limit

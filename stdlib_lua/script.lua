@@ -7,8 +7,11 @@ local scope = require("scope")
 local event = require("event")
 local combinators = require("combinators")
 local limits = require("limits")
+local guards = require("guards")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
+local select, tostring, getmetatable = select, tostring, getmetatable
+local pack, unpack = kernel.pack, kernel.unpack
 
 local M = {}
 
@@ -40,11 +43,54 @@ local function collect(option, ...)
   return collectgarbage(option, ...)
 end
 
+-- With the first limit: what cannot be interrupted gets guards, what is written is counted.
+local function guard(globals, allowance)
+  guards.install({ string = globals.string, table = globals.table, _G = globals }, allowance)
+  local io = globals.io
+  local print, write, stdout = globals.print, io.write, io.stdout
+  local write_to = stdout.write
+
+  local function size_of(...)
+    local size = 0
+    for i = 1, select("#", ...) do
+      local part = select(i, ...)
+      size = size + (type(part) == "string" and #part or 24) -- no number is longer
+    end
+    return size
+  end
+
+  function globals.print(...)
+    local parts = pack(...)
+    for i = 1, parts.n do
+      parts[i] = tostring(parts[i])
+    end
+    allowance.output(size_of(unpack(parts, 1, parts.n)) + 1)
+    print(unpack(parts, 1, parts.n))
+  end
+
+  function io.write(...)
+    allowance.output(size_of(...))
+    return write(...)
+  end
+
+  -- Files share their methods: only standard output counts.
+  local methods = getmetatable(stdout).__index
+  function methods.write(file, ...)
+    if file == stdout then
+      allowance.output(size_of(...))
+    end
+    return write_to(file, ...)
+  end
+end
+
 --- Give the globals the libraries; `python`, lupa's own table, goes.
 function M.install(globals)
   guarded.install(globals)
   local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
   task_table.limit = limits.limit
+  function limits.on_first(allowance)
+    guard(globals, allowance)
+  end
   library.with_limits = limits.wrap
   task_table.all, task_table.race, task_table.map =
     combinators.all, combinators.race, combinators.map

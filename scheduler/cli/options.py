@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
 import attrs
 
 from bridge.vm import ENGINES
+from bridge.watchdog import STEP_S
 from scheduler._version import VERSION
+from scheduler.limits import Limits
 
 __all__ = ["Options", "Usage", "parse"]
 
@@ -25,8 +28,8 @@ after it; every other word, and everything after "--", goes to the script (`arg`
 """
 
 _EPILOG = """\
-exit codes: 0 success; 1 the script raised; 2 usage or unreadable script; 3 deadlock; 124 timeout;
-130 Ctrl-C (the first cancels and lets cleanup run, the second ends at once); or what os.exit says
+exit codes: 0 success; 1 the script raised; 2 usage or unreadable script; 3 deadlock;
+4 a limit was reached; 124 timeout; 130 Ctrl-C (the first cancels and lets cleanup run, the second ends at once); or what os.exit says
 
 examples:
   python -m scheduler hello.lua
@@ -53,6 +56,14 @@ class Options:
     timeout_s: float | None
     virtual_clock: bool
     stats: bool
+    # Lua in a child process under limits of the operating system.
+    isolate: bool
+    # The script is not trusted.
+    sandbox: bool
+    # None without any limit.
+    limits: Limits | None
+    # A task is set aside after so long; math.inf: never.
+    slice_s: float
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +94,19 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--virtual-clock", action="store_true", help="time jumps whenever every task waits for it"
     )
+    parser.add_argument("--sandbox", action="store_true", help="the script is not trusted: pure libraries only")
+    parser.add_argument("--cpu-limit", metavar="SECONDS", help="of the processor; beyond, exit code 4")
+    parser.add_argument("--memory-limit", metavar="BYTES", help="of Lua's heap, as in 100M; beyond, exit code 4")
+    parser.add_argument("--output-limit", metavar="BYTES", help="to standard output; beyond, exit code 4")
+    parser.add_argument("--max-tasks", metavar="N", help="alive at the same time; beyond, exit code 4")
+    parser.add_argument(
+        "--slice",
+        metavar="SECONDS",
+        help="set a task aside that has not given up the processor for so long (default: 0.01; inf: never)",
+    )
+    parser.add_argument(
+        "--isolate", action="store_true", help="run Lua in a child process that may open no files"
+    )
     parser.add_argument("--stats", action="store_true", help="print counters to stderr at the end")
     parser.add_argument("--version", action="version", version=f"lua-trio-scheduler {VERSION}")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
@@ -99,7 +123,41 @@ def _params(pairs: Sequence[str]) -> dict[str, str]:
     return params
 
 
-def _seconds(text: str | None) -> float | None:
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+def _bytes(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMG]?)B?", text.upper())
+    if found is None:
+        raise Usage(f"bad {option} {text!r}: expected bytes, as in 100M, 512K or 1000000")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _count(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise Usage(f"bad {option} {text!r}: expected a whole number")
+    return int(text)
+
+
+def _limits(found: argparse.Namespace) -> Limits | None:
+    limits = Limits(
+        cpu_s=_seconds("--cpu-limit", found.cpu_limit),
+        memory_bytes=_bytes("--memory-limit", found.memory_limit),
+        output_bytes=_bytes("--output-limit", found.output_limit),
+        tasks=_count("--max-tasks", found.max_tasks),
+    )
+    if len(limits.given()) == 1:  # the policy
+        return None
+    if found.engine == "luajit":
+        raise Usage("limits need --engine lua54 or lua55: LuaJIT cannot be interrupted")
+    return limits
+
+
+def _seconds(option: str, text: str | None) -> float | None:
     if text is None:
         return None
     try:
@@ -107,7 +165,7 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         seconds = -1.0
     if not seconds >= 0:
-        raise Usage(f"bad --timeout {text!r}: expected seconds, a number that is not negative")
+        raise Usage(f"bad {option} {text!r}: expected seconds, a number that is not negative")
     return seconds
 
 
@@ -151,7 +209,11 @@ def parse(argv: Sequence[str]) -> Options:
         arguments=tuple(positional),
         params=_params(found.param),
         engine=found.engine,
-        timeout_s=_seconds(found.timeout),
+        timeout_s=_seconds("--timeout", found.timeout),
         virtual_clock=found.virtual_clock,
         stats=found.stats,
+        isolate=found.isolate,
+        sandbox=found.sandbox,
+        limits=_limits(found),
+        slice_s=STEP_S if found.slice is None else _seconds("--slice", found.slice) or 0.0,
     )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import attrs
@@ -20,6 +22,7 @@ import trio
 from bridge.capi import flush_stdout
 from bridge.errors import (
     DeadlockError,
+    LimitReached,
     LuaError,
     LuaSyntaxError,
     RuntimeClosed,
@@ -30,13 +33,15 @@ from scheduler.cli.interrupt import EXIT_CODE as INTERRUPTED
 from scheduler.cli.interrupt import on_interrupt
 from scheduler.cli.options import Options, Usage, parse
 from scheduler.clock import virtual_clock
-from scheduler.runtime import open_runtime
+from scheduler.isolate.errors import IsolateDied
+from scheduler.runtime import Runtime, open_runtime
+from scheduler.sandbox import Sandbox
 from scheduler.source import BadSource, Source
 from scheduler.task import RuntimeStatistics
 
 __all__ = ["main"]
 
-OK, RAISED, USAGE, DEADLOCK, TIMEOUT = 0, 1, 2, 3, 124
+OK, RAISED, USAGE, DEADLOCK, LIMIT, TIMEOUT = 0, 1, 2, 3, 4, 124
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{error}\nTry 'python -m scheduler --help'.", USAGE)
     except BadSource as error:
         return _complain(str(error), USAGE)
-    clock = virtual_clock() if options.virtual_clock else None
+    # With --isolate it is the child's time that jumps.
+    clock = virtual_clock() if options.virtual_clock and not options.isolate else None
     return trio.run(functools.partial(_run, options, source), clock=clock)
 
 
@@ -109,17 +115,41 @@ async def _run(options: Options, source: Source) -> int:
 async def _script(options: Options, source: Source, ending: _Ending) -> int:
     code = OK
     try:
-        async with open_runtime(
-            engine=options.engine, params=options.params, detect_deadlock=True, measure=options.stats
-        ) as runtime:
+        async with _runtime(options) as runtime:
             try:
                 await runtime.run(source, *options.arguments)
             finally:
-                with contextlib.suppress(RuntimeClosed):  # after a crash there is nothing to ask
+                with contextlib.suppress(RuntimeClosed, IsolateDied):  # after a crash there is nothing to ask
                     ending.statistics = runtime.statistics()
     except* SchedulerError as group:
         code = max(_explain(error) for error in _leaves(group))
     return code
+
+
+def _runtime(options: Options) -> AbstractAsyncContextManager[Runtime]:
+    sandbox = Sandbox() if options.sandbox else None
+    if not options.isolate:
+        return open_runtime(
+            engine=options.engine,
+            params=options.params,
+            detect_deadlock=True,
+            measure=options.stats,
+            sandbox=sandbox,
+            limits=options.limits,
+            slice_s=options.slice_s,
+            on_stuck="abort",
+        )
+    from scheduler.isolate.opening import open_isolated  # inside: costs a process that needs none of it 30 ms
+
+    return open_isolated(
+        engine=options.engine,
+        params=options.params,
+        detect_deadlock=True,
+        measure=options.stats,
+        virtual_clock=options.virtual_clock,
+        sandbox=sandbox,
+        budget=options.limits,
+    )
 
 
 def _leaves(group: BaseExceptionGroup[SchedulerError]) -> list[SchedulerError]:
@@ -134,6 +164,8 @@ def _explain(error: SchedulerError) -> int:
         return error.code
     if isinstance(error, DeadlockError):
         return _complain(str(error), DEADLOCK)
+    if isinstance(error, LimitReached):
+        return _complain(error.report(), LIMIT)
     if isinstance(error, LuaSyntaxError):
         return _complain(error.message, USAGE)
     if isinstance(error, LuaError):
@@ -142,6 +174,10 @@ def _explain(error: SchedulerError) -> int:
             print("\nThe host function raised:", file=sys.stderr)
             traceback.print_exception(error.__cause__)
         return code
+    if isinstance(error, IsolateDied):
+        if error.returncode == -signal.SIGPIPE:
+            os.kill(os.getpid(), signal.SIGPIPE)  # as the script would have ended this process
+        return _complain(str(error), RAISED if error.limit is None else LIMIT)
     return _complain(str(error), RAISED)
 
 

@@ -1,0 +1,106 @@
+"""Opening an isolated runtime.
+
+Belongs here: `open_isolated`. parent.py and child.py are the two sides, docs/isolation.md tells what holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import trio
+
+from scheduler import runtime as ordinary
+from scheduler.isolate.limits import ProcessLimits
+from scheduler.isolate.parent import IsolatedDriver
+from scheduler.limits import Limits
+from scheduler.runtime import Runtime
+from scheduler.sandbox import Sandbox
+
+__all__ = ["open_isolated"]
+
+
+@contextlib.asynccontextmanager
+async def open_isolated(
+    *,
+    engine: str = "lua54",
+    params: Mapping[str, Any] | None = None,
+    detect_deadlock: bool = False,
+    measure: bool = False,
+    portal: bool = True,
+    limits: ProcessLimits | None = None,
+    virtual_clock: bool = False,
+    sandbox: Sandbox | None = None,
+    budget: Limits | None = None,
+) -> AsyncIterator[Runtime]:
+    """Open a Lua runtime in a child process; used as one of `open_runtime` is.
+
+    Checkpoint: yes, at entry and exit.
+
+    Args:
+        engine: see `open_runtime`, like the next four.
+        params: the global table `params` of the scripts.
+        detect_deadlock: also when only this program could emit an event.
+        measure: count steps and processor time per task.
+        portal: whether waits work where Lua cannot yield.
+        limits: what the child may use; the default is 1 GiB of memory, no files, no processes.
+        sandbox: see `open_runtime`.
+        budget: its `limits`: of all scripts together. `limits` are the child's, by default somewhat wider.
+        virtual_clock: the child's time jumps whenever its tasks all wait; it knows nothing of a virtual
+            clock of this program.
+
+    Raises:
+        IsolateDied: the child did not come up, or died; besides what `open_runtime` raises.
+    """
+    await trio.lowlevel.checkpoint()  # cancelled already: no process starts
+    driver = await IsolatedDriver.start(
+        engine,
+        params=params or {},
+        detect_deadlock=detect_deadlock,
+        measure=measure,
+        portal=portal,
+        limits=limits or _process_limits(budget),
+        virtual_clock=virtual_clock,
+        sandbox=sandbox,
+        budget=budget,
+    )
+    async with _own(driver) as runtime:
+        yield runtime
+
+
+def _process_limits(budget: Limits | None) -> ProcessLimits:
+    # The outer wall: what the budget misses ends the process. Twice, because Lua's heap may double.
+    if budget is None:
+        return ProcessLimits()
+    memory = budget.memory_bytes
+    return ProcessLimits(
+        memory_bytes=1024**3 if memory is None else int(memory * 2) + 64 * 1024**2,
+        cpu_s=None if budget.cpu_s is None else budget.cpu_s + 5,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _own(driver: IsolatedDriver) -> AsyncIterator[Runtime]:
+    # What the block of `open_runtime` does with a driver of this process.
+    same: Any = driver
+    body_scope = trio.CancelScope()
+    failures: list[BaseException] = []
+    try:
+        async with trio.open_nursery() as nursery:
+            relay_scope = trio.CancelScope()
+            nursery.start_soon(ordinary._relay_cancellation, same, relay_scope, name="lua cancellation")
+            nursery.start_soon(ordinary._drive, same, body_scope, relay_scope, name="lua driver")
+            try:
+                with body_scope:
+                    yield Runtime(same)
+            finally:
+                driver.leave()
+    except BaseExceptionGroup as group:
+        failures.extend(group.exceptions if len(group.exceptions) == 1 else [group])
+    except BaseException as error:
+        failures.append(error)
+    failures.extend(
+        error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
+    )
+    ordinary._raise(failures)

@@ -1,0 +1,178 @@
+--- load and require of one script: source text only, compiled for the script's own environment.
+--
+-- Belongs here: everything that turns text into a function. No bytecode comes in, no other globals than the
+-- script's are given to what is loaded, and compiling takes a bounded time (it is one C call).
+
+local failure = require("failure")
+local guarded = require("coroutine")
+local errors = require("sandbox_errors")
+local kernel = require("kernel")
+
+local load, type, error, select, tostring = load, type, error, select, tostring
+local find, gsub, sub, concat = string.find, string.gsub, string.sub, table.concat
+local pcall, xpcall = guarded.pcall, guarded.xpcall -- a cancellation passes them
+local current, misused = kernel.current, errors.misused
+
+local M = {}
+
+-- Measured on 5.4: ordinary source compiles at 40 MB/s, so this is 25 ms.
+local MAX_SOURCE = 1048576
+-- Lua's compiler walks the whole list of open jumps for each `and`, `or` and `elseif` of a chain: n of them
+-- take 1.3e-9 s times n squared (a source of 1 MB: 50 s). 6,000 are 50 ms; 1 MB of English has as many.
+local MAX_JUMPS = 6000
+local JUMPS = { "%f[%w_]and%f[^%w_]", "%f[%w_]or%f[^%w_]", "%f[%w_]elseif%f[^%w_]" }
+-- The shortest chain of so many: "a or ".
+local MAY_HAVE_TOO_MANY = MAX_JUMPS * 3
+
+-- Our own files are told by their chunk names (failure.lua); a script's chunk must not look like one.
+local OURS = "[scheduler]/"
+
+local function too_costly(source)
+  if #source > MAX_SOURCE then
+    return "source of " .. #source .. " bytes; the sandbox compiles at most " .. MAX_SOURCE
+  elseif #source > MAY_HAVE_TOO_MANY then
+    local jumps = 0
+    for i = 1, #JUMPS do
+      local _, n = gsub(source, JUMPS[i], "")
+      jumps = jumps + n
+    end
+    if jumps > MAX_JUMPS then
+      return jumps .. " times and, or, elseif; the sandbox compiles at most " .. MAX_JUMPS
+    end
+  end
+end
+
+-- Without a name a chunk is named after its first line, as in Lua.
+local function chunk_name(name, source)
+  if find(name or sub(source, 1, 200), OURS, 1, true) then
+    return "=(load)"
+  end
+  return name and sub(name, 1, 1000) or source
+end
+
+--- Compile a script's source.
+---@param source string
+---@param name string|nil Lua's chunk name
+---@param env any what the chunk sees as its globals
+---@return function|nil fn, string|nil message
+function M.compile(source, name, env)
+  local why = too_costly(source)
+  if why then
+    return nil, why
+  end
+  return load(source, chunk_name(name, source), "t", env)
+end
+
+-- All that a reader function gives, read here so that an endless one can be interrupted.
+local function read_all(reader, bytes)
+  local pieces, size, n = {}, 0, 0
+  while true do
+    local ok, piece = pcall(reader)
+    if not ok then
+      return nil, piece
+    elseif piece == nil or piece == "" then
+      return concat(pieces)
+    elseif type(piece) == "number" then
+      piece = tostring(piece)
+    elseif type(piece) ~= "string" then
+      return nil, "reader function must return a string"
+    end
+    size = size + #piece
+    if size > MAX_SOURCE then
+      return nil, "source of more than " .. MAX_SOURCE .. " bytes; the sandbox compiles no more"
+    end
+    bytes(size)
+    n = n + 1
+    pieces[n] = piece
+  end
+end
+
+local function optional_string(n, value)
+  if value == nil or type(value) == "string" then
+    return value
+  elseif type(value) == "number" then
+    return tostring(value)
+  end
+  error("bad argument #" .. n .. " to 'load' (string expected, got " .. type(value) .. ")", 3)
+end
+
+--- Make `load` for scripts whose globals are `env`.
+---@param bytes function(n) raises when the script may not have n more bytes
+function M.loader(env, bytes)
+  return function(...)
+    local chunk, name, mode, given = ...
+    name, mode = optional_string(2, name), optional_string(3, mode)
+    if type(chunk) == "number" then
+      chunk = tostring(chunk)
+    elseif type(chunk) == "function" then
+      local text, message = read_all(chunk, bytes)
+      if not text then
+        return nil, message
+      end
+      chunk, name = text, name or "=(load)"
+    elseif type(chunk) ~= "string" then
+      misused("load", load, ...)
+    end
+    if mode and not find(mode, "t", 1, true) then
+      return nil, "attempt to load a text chunk (mode is '" .. sub(mode, 1, 20) .. "')"
+    end
+    if select("#", ...) < 4 then
+      given = env
+    end
+    return M.compile(chunk, name, given)
+  end
+end
+
+-- An error in a module keeps the traceback of its origin, as in a scope (scope.lua).
+local function returned(ok, ...)
+  if ok then
+    return ...
+  end
+  local task = current()
+  if task then
+    failure.remember(task, failure.capture((...), task))
+  end
+  error((...), 0)
+end
+
+--- Make `require`: modules beside the script, and the script's libraries by their names.
+---@param env table
+---@param loaded table modules by name, of this script alone
+---@param read_module function|nil (name) -> source, chunk name; or nil, why not. Must not raise.
+function M.requirer(env, loaded, read_module)
+  local loading = {} -- name -> the task that loads it
+
+  return function(name)
+    name = errors.check_string(1, "require", name)
+    local found = loaded[name]
+    if found ~= nil then
+      return found
+    end
+    local shown = errors.bounded(name, 100)
+    local task = current()
+    if task and loading[name] == task then
+      error("module '" .. shown .. "' is required while it is being loaded (a loop)", 2)
+    end
+    local source, where = nil, "there are no modules beside it"
+    if read_module then
+      source, where = read_module(name)
+    end
+    if not source then
+      error("module '" .. shown .. "' not found: " .. where, 2)
+    end
+    local fn, message = M.compile(source, where, env)
+    if not fn then
+      error("error loading module '" .. shown .. "':\n\t" .. message, 2)
+    end
+    loading[name] = task
+    local ok, value = xpcall(fn, failure.handler, name, where)
+    loading[name] = nil
+    value = returned(ok, value)
+    if loaded[name] == nil then
+      loaded[name] = value == nil and true or value
+    end
+    return loaded[name], where
+  end
+end
+
+return M

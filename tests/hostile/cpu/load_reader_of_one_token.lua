@@ -1,0 +1,10 @@
+-- what: a reader that feeds load a comment without end
+-- expect: exit=4 limit=cpu
+local first = true
+load(function()
+  if first then
+    first = false
+    return "-- "
+  end
+  return "x"
+end)

@@ -1,0 +1,5 @@
+-- what: print without end
+-- expect: exit=4 limit=cpu
+while true do
+  print("a line of output")
+end

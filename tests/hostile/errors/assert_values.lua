@@ -1,0 +1,3 @@
+-- what: raise through assert
+-- expect: exit=1 stderr=error object is a table value
+assert(false, {})

@@ -1,0 +1,3 @@
+-- what: raise a coroutine
+-- expect: exit=1 stderr=thread
+error((coroutine.running()))

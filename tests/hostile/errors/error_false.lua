@@ -1,0 +1,3 @@
+-- what: raise false
+-- expect: exit=1 stderr=false
+error(false)

@@ -1,0 +1,3 @@
+-- what: raise a function
+-- expect: exit=1 stderr=function
+error(print)

@@ -1,0 +1,3 @@
+-- what: raise a task
+-- expect: exit=1 stderr=task
+error(task.current())

@@ -1,0 +1,3 @@
+-- what: end the host process
+-- expect: exit=1 stderr=attempt to call a nil value (field 'exit')
+os.exit(0, true)

@@ -1,0 +1,9 @@
+-- what: never wait, so that no cancellation arrives
+-- expect: exit=4 limit=cpu
+local t = task.spawn(function()
+  while true do
+  end
+end)
+task.sleep(0.01)
+t:cancel()
+pcall(t.join, t)

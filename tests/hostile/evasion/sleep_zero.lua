@@ -1,0 +1,5 @@
+-- what: sleep for no time, for ever
+-- expect: exit=4 limit=cpu
+while true do
+  pcall(task.sleep, 0)
+end

@@ -1,0 +1,3 @@
+-- what: wait for what never comes
+-- expect: exit=3
+event.wait("never")

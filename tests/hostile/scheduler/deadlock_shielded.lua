@@ -1,0 +1,3 @@
+-- what: a deadlock inside a shield
+-- expect: exit=3
+task.shield(event.wait, "never")

@@ -1,0 +1,3 @@
+-- what: a sleep that ends never is a deadlock
+-- expect: exit=3
+task.sleep(math.huge)

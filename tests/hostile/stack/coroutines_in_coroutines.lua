@@ -1,0 +1,7 @@
+-- what: a coroutine that makes and resumes another, without end
+-- expect: exit=1 stderr=overflow
+local function deeper()
+  coroutine.wrap(deeper)()
+  return 1
+end
+deeper()
