@@ -10,4 +10,7 @@ contest.main(
     "benchmarks.host_calls",
     "benchmarks.portal",
     "benchmarks.heartbeat",
+    "benchmarks.preemption",
+    "benchmarks.guards",
+    "benchmarks.isolate",
 )

@@ -1,22 +1,22 @@
 """What does a Lua state in a process of its own cost?
 
-Real time, because two processes share the work: opening and closing a runtime, starting a script and
-joining it, and a host call from Lua, ordinary and isolated, in the same run on the same machine. Each is
-the median of several runs. Also the resident memory of the child.
+An isolated runtime (column lua54) beside an ordinary one (raw 54), in real time, because two processes share
+the work: opening and closing a runtime, starting a script and joining it, a host call, a large value. Also
+the resident memory of the child.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import trio
 
 import scheduler
+from benchmarks import contest
 from scheduler.isolate.opening import open_isolated
 
 Opener = Callable[[], AbstractAsyncContextManager[scheduler.Runtime]]
@@ -95,7 +95,7 @@ async def child_memory() -> float:
     return int(line.split()[1]) / 1024
 
 
-ROWS: tuple[tuple[str, str, Measure], ...] = (
+QUESTIONS: tuple[tuple[str, str, Measure], ...] = (
     ("open", "ms", opening),
     ("open and close", "ms", opening_and_closing),
     ("run 'return 1'", "us", scripts),
@@ -106,22 +106,25 @@ ROWS: tuple[tuple[str, str, Measure], ...] = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.isolate", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one run")
-    quick = parser.parse_args().quick
-    runs, n = (1, 200) if quick else (7, 5000)
-    print(f"{'':34}{'ordinary':>10}{'isolated':>10}")
-    for title, unit, measure in ROWS:
-        found: dict[Opener, list[float]] = {scheduler.open_runtime: [], open_isolated: []}
-        for _ in range(runs):
-            for opener, values in found.items():  # taking turns: a slow moment slows both
-                values.append(trio.run(measure, opener, n))
-        ordinary, isolated = (statistics.median(values) for values in found.values())
-        print(f"{title:34}{ordinary:>10.4g}{isolated:>10.4g} {unit}")
+def rows(quick: bool) -> list[contest.Row]:
+    n = 200 if quick else 5000
+    found = [
+        contest.Row(
+            f"isolate: {title}, real time",
+            unit,
+            {
+                "lua54": partial(trio.run, measure, open_isolated, n),
+                "raw 54": partial(trio.run, measure, scheduler.open_runtime, n),
+            },
+        )
+        for title, unit, measure in QUESTIONS
+    ]
     if Path("/proc/self/status").exists():
-        print(f"{'resident memory of the child':34}{'':>10}{trio.run(child_memory):>10.4g} MiB")
+        found.append(
+            contest.Row("isolate: memory of the child", "MiB", {"lua54": partial(trio.run, child_memory)})
+        )
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    contest.main("benchmarks.isolate")

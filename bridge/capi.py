@@ -151,14 +151,6 @@ class CApi:
         """Give the thread this hook. Callable from any OS thread, see `arm`."""
         self._dll.lua_sethook(state, *hook)
 
-    def first_argument_thread(self, state: int) -> int | None:
-        """Return the first argument of the C function that `state` is in, if it is a thread.
-
-        That of `coroutine.resume` is what it resumes. Callable from any OS thread while `state` is inside it.
-        """
-        address: int | None = self._dll.lua_tothread(state, 1)
-        return address
-
     def thread_at(self, reader: int, table: int, index: int) -> int | None:
         """Return the coroutine in an array kept on `reader`, which nobody else uses.
 

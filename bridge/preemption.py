@@ -3,10 +3,9 @@
 Belongs here: which coroutine is armed with a hook, and the hook. What becomes of the task is the kernel's affair
 (stdlib_lua/preemption.lua); its stack stays as it is, on a greenlet (portal.py).
 
-Arm outward-in. The kernel loop's coroutine was armed at an earlier look, and has not run an instruction since:
-it is inside `coroutine.resume(task)`, and the first argument there is the task's coroutine. The script's own
-coroutines inside that one are in `kernel.nest.levels`. (Their stacks must not be read from here: they may move
-at any moment. A kernel loop's is small and does not.)
+Arm outward-in. The kernel loop's coroutine was armed at an earlier look, and has not run an instruction since: it is
+resuming the task. The coroutines of the task and of the script's own inside it are in `kernel.nest.levels`,
+outermost first. No stack is read from here: it may move at any moment (measured: a crash within a second).
 
 Why a pointer that was read is still valid when it is armed: to let go a coroutine, the one that resumed it must go
 on; that one is armed already, and its hook first takes the lock that is held here. (The kernel loop's hook is
@@ -50,7 +49,7 @@ class Preemption:
         self._stop = stop
         self._reader = reader
         self._levels = capi.keep_global(reader, levels)
-        self._nobody = capi.thread_at(reader, self._levels, 1)
+        self._nobody = capi.thread_at(reader, self._levels, 2)
         self._hook = capi.make_hook(self._on_hook)
         # Held while coroutines are looked at from the watchdog's thread.
         self.lock = threading.Lock()
@@ -68,8 +67,8 @@ class Preemption:
         capi = self._capi
         if capi.get_hook(loop)[1] == 0:
             return  # it has run: the slice is ending
-        state = capi.first_argument_thread(loop)
-        level = 0
+        level = 1
+        state = capi.thread_at(self._reader, self._levels, level)
         while state is not None and state != self._nobody:
             if state not in self._wanted:
                 self._arm(state, capi.get_hook(state), 1)

@@ -50,7 +50,18 @@ M.TIMEOUT = TIMEOUT
 
 local tasks = {} -- coroutine -> task, from spawn to end
 local LOOP = {} -- stands there for the coroutines of kernel loops
-local current = nil -- coroutine of the running task
+-- The coroutines that run: levels[1] is the running task's, `nobody` when none runs; behind it the script's own
+-- inside it, outermost first, levels[nest.depth] being the innermost (coroutine.lua). Read also from the
+-- watchdog's thread (bridge/preemption.py), hence: the array never grows, and each slot always holds a
+-- coroutine. Lua allows fewer than 200 resumes inside one another.
+local nobody = create(function() end)
+local levels = {}
+for i = 1, 256 do
+  levels[i] = nobody
+end
+local nest = { depth = 1, levels = levels, nobody = nobody }
+M.nest = nest
+
 local special = false -- the hot loop must stop and look why
 local overdue = false -- the watchdog wants the slice to end
 local measuring = false -- count yields and run time per task
@@ -75,17 +86,6 @@ local loop_id = 0 -- id of the loop that is running
 local frozen_call = nil -- a task that froze with a host call to perform
 local outbox = {} -- messages for the driver that no task is waiting on
 local outbox_size = 0
-
--- The script's own coroutines that run inside the running task's, outermost first (coroutine.lua). Read also from
--- the watchdog's thread (bridge/preemption.py), hence: the array never grows, and each slot always holds a
--- coroutine. Lua allows fewer than 200 resumes inside one another.
-local nobody = create(function() end)
-local levels = {}
-for i = 1, 256 do
-  levels[i] = nobody
-end
-local nest = { depth = 0, levels = levels, nobody = nobody }
-M.nest = nest
 
 -- Counters, kept always: an upvalue costs next to nothing.
 local spawned, ended_count, switches, parks, portal_parks, host_calls = 0, 0, 0, 0, 0, 0
@@ -242,7 +242,7 @@ M.seen = seen
 -- What such a coroutine does, one task after the other.
 local function body()
   while true do
-    local task = tasks[current]
+    local task = tasks[levels[1]]
     if cancels > 0 and is_cancelled(task) then
       conclude(task, false, CANCEL)
     elseif task.on then
@@ -250,7 +250,7 @@ local function body()
     else
       conclude(task, xpcall(start(task), on_error))
     end
-    if seen[current] then
+    if seen[levels[1]] then
       return DEAD
     end
     yield(DONE)
@@ -279,7 +279,7 @@ end
 --   caller parks it in the next line
 ---@return table task
 function M.spawn(scope, fn, args, options)
-  local parent = tasks[current]
+  local parent = tasks[levels[1]]
   if not scope then
     if not parent then
       error("cannot spawn outside a task", 3)
@@ -353,7 +353,7 @@ local function may_freeze()
   if collecting == nil or jit and collecting == false and not M.collector_stopped then
     return false, "cannot wait inside a __gc metamethod"
   end
-  if not current or co_status(current) == "suspended" then
+  if levels[1] == nobody or co_status(levels[1]) == "suspended" then
     return false, "cannot wait outside a task"
   end
   return true
@@ -381,10 +381,10 @@ end
 local function leave_levels()
   local depth = nest.depth
   local saved = { unpack(levels, 1, depth) }
-  for i = 1, depth do
+  for i = 2, depth do
     levels[i] = nobody
   end
-  nest.depth = 0
+  nest.depth = 1
   return saved, depth
 end
 
@@ -398,7 +398,7 @@ end
 -- Park where Lua cannot yield: the C stack stays as it is, another loop goes on.
 local freeze
 function freeze(task)
-  if nest.depth > 0 then
+  if nest.depth > 1 then
     local saved, depth = leave_levels()
     freeze(task)
     enter_levels(saved, depth)
@@ -420,7 +420,7 @@ end
 --- The task that runs now. Raises outside a task and when it is cancelled: for checkpoints that do not park.
 ---@return table task
 local function enter()
-  local task = tasks[current]
+  local task = tasks[levels[1]]
   if not task then
     error("cannot wait outside a task", 3)
   end
@@ -484,7 +484,7 @@ end
 ---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
 local function park(kind, on, at)
-  local task = tasks[current]
+  local task = tasks[levels[1]]
   if not task then
     error("cannot wait outside a task", 2)
   end
@@ -554,7 +554,7 @@ function M.yield()
     freeze(task)
   end
   if cancels > 0 then
-    check_cancelled(tasks[current])
+    check_cancelled(tasks[levels[1]])
   end
 end
 
@@ -571,7 +571,7 @@ function M.set_aside(task)
   local saved, depth = leave_levels()
   put_away[co] = { saved = saved, depth = depth }
   frozen[co] = loop_id
-  current = nil
+  levels[1] = nobody
   if task.rest and task.rest > 0 then
     M.rest(task)
   elseif task.class == classes.low then
@@ -588,7 +588,7 @@ function M.relay(tag)
     yield(tag)
     return
   end
-  local task = tasks[current]
+  local task = tasks[levels[1]]
   local possible, why = may_freeze()
   if not task then
     error("cannot wait outside a task", 0)
@@ -687,7 +687,7 @@ local function flush_outbox(me)
   outbox, outbox_size = {}, 0
   for i = 1, n do
     local message = messages[i]
-    current = nil
+    levels[1] = nobody
     if message.n > MANY then
       yield("many", message)
     else
@@ -699,7 +699,7 @@ end
 
 local function run_now(me, task)
   local co = task.co
-  current = co
+  levels[1] = co
   local home = frozen[co]
   if home then
     frozen[co] = nil
@@ -711,7 +711,7 @@ local function run_now(me, task)
       special = true -- its loop has stale locals
       booked = measuring and cpu_now() or 0
     end
-    -- `current` stays: the task goes on in the middle of its step.
+    -- levels[1] stays: the task goes on in the middle of its step.
     yield("thaw", home)
     loop_id = me
     return nil
@@ -740,7 +740,7 @@ end
 
 local function perform(me, task)
   local request = task.on
-  current = nil
+  levels[1] = nobody
   if request.n > MANY then
     return after_call(me, task, yield("many", request, "call"))
   end
@@ -804,7 +804,7 @@ end
 
 -- One step with its bookkeeping, for the classes off the hot path and while measuring.
 local function step(me, co)
-  current = co
+  levels[1] = co
   if not measuring then
     return settle(me, co, resume(co))
   elseif frozen[co] then
@@ -868,7 +868,7 @@ local function forget_queues()
 end
 
 local function fire_timers()
-  current = nil -- nobody runs: it may still be a task that has parked or is frozen
+  levels[1] = nobody -- nobody runs: it may still be a task that has parked or is frozen
   local time = clock()
   local owner = timers.pop_due(time)
   while owner do
@@ -891,15 +891,10 @@ function Task:on_deadline()
   end
 end
 
--- Slots that a loop's own functions and a hook on them may need. While `run` is active (some 55 slots) Lua
--- neither grows nor shrinks (below a third in use) a stack of that size: it does not move, so that the
--- watchdog may read it (bridge/preemption.py).
-local SLOTS = 90
-
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
-  select("#", unpack(levels, 1, SLOTS))
+  nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   fire_timers()
   if slice_s then
     slice_ends = real_now() + slice_s
@@ -917,7 +912,7 @@ local function run(me)
       end
       if overdue then
         overdue = false
-        current = nil
+        levels[1] = nobody
         return "slice", nil
       end
     end
@@ -932,7 +927,7 @@ local function run(me)
         run_class(me, class)
       elseif not next_round() and outbox_size == 0 and not frozen_call then
         forget_queues()
-        current = nil
+        levels[1] = nobody
         return "idle", timers.next_deadline()
       end
     elseif measuring then
@@ -942,10 +937,10 @@ local function run(me)
     end
     while not special do
       -- The hot loop: nothing here that a switch does not need.
-      local queue = cur
+      local queue, seats = cur, levels
       for i = head, tail do
         local co = queue[i]
-        current = co
+        seats[1] = co
         head = i + 1
         local ok, tag = resume(co)
         if tag == TURN then
@@ -998,7 +993,7 @@ end
 -- Looking on
 
 function M.current()
-  local task = tasks[current]
+  local task = tasks[levels[1]]
   return task ~= LOOP and task or nil
 end
 

@@ -40,7 +40,7 @@ end
 --   which is not ready for others in every line; "aside": its turn comes again; "struck": let it go on
 function M.overrun()
   local task = current()
-  local thread = task and (nest.depth > 0 and nest.levels[nest.depth] or task.co)
+  local thread = task and nest.levels[nest.depth]
   local info = thread and getinfo(thread, 0, "S")
   if not info or is_kernels(info.short_src) then
     return "again"
