@@ -49,8 +49,8 @@ class KernelLoop:
     frozen: bool = False
     # It gave trio a checkpoint in the middle of a task's step: it must go on before it can serve others.
     paused: bool = False
-    # Its task was stopped in the scheduler's own code.
-    again: bool = False
+    # What the kernel said of its task, which had overrun its slice.
+    verdict: bytes = b""
     # Number of the host call that it performs, 0 when it runs Lua.
     caller: int = 0
     # That task was cancelled while its host function was blocked: what it waits for must end.
@@ -78,7 +78,8 @@ class Loops:
             new_thread: makes the Lua coroutine of loop number n, returns it and its address.
             handle: answers a message that needs no other greenlet (a host call, a task's end);
                 runs on the loop's greenlet, may call `freeze`.
-            overrun: decides what becomes of a task that was stopped in a hook: b"again", b"aside" or b"struck".
+            overrun: decides what becomes of a task that was stopped in a hook: b"again", b"aside", b"struck",
+                or b"abandoned": its loop and stack stay as they are for ever.
         """
         self._new_thread = new_thread
         self._handle = handle
@@ -136,12 +137,11 @@ class Loops:
                 loop.paused = True
                 return b"slice", None
             elif tag == b"overrun":
-                verdict = self._overrun()
-                loop.again = verdict == b"again"
-                if verdict == b"struck":
+                loop.verdict = self._overrun()
+                if loop.verdict == b"struck":
                     loop.paused = True
                     return b"slice", None
-                elif verdict == b"aside":
+                elif loop.verdict in (b"aside", b"abandoned"):
                     loop.frozen = True
                     loop = self._fresh()
             else:
@@ -155,17 +155,17 @@ class Loops:
         hub.switch(_FROZEN)
 
     @trio.lowlevel.enable_ki_protection
-    def stop(self) -> bool:
+    def stop(self) -> bytes:
         """Stop the running task, which has overrun its slice, until its turn comes. Called in a hook.
 
         Returns:
-            True when it was left to go on, in the scheduler's own code, and is to be stopped soon after.
+            What became of it: b"aside"; b"struck"; or b"again", left to go on in the scheduler's own code.
         """
         hub, loop = self._hub, self._active
         if hub is None or loop is None or loop.greenlet is not greenlet.getcurrent():
-            return False
+            return b""
         hub.switch(_OVERRUN)
-        return loop.again
+        return loop.verdict
 
     def inside(self) -> KernelLoop | None:
         """Return the loop on whose greenlet the caller runs: it is in a synchronous host function."""

@@ -32,7 +32,7 @@ class Preemption:
     """The hooks of one runtime; see the module's docstring."""
 
     def __init__(
-        self, capi: CApi, arming: Arming, *, reader: int, levels: bytes, stop: Callable[[], bool]
+        self, capi: CApi, arming: Arming, *, reader: int, levels: bytes, stop: Callable[[], bytes]
     ) -> None:
         """Prepare.
 
@@ -41,8 +41,8 @@ class Preemption:
             arming: the same engine's.
             reader: address of a coroutine that never runs, for the watchdog's thread.
             levels: name of a global: the kernel's array.
-            stop: called in the hook: lets others run and returns when the task goes on; true: it stood in
-                code of the scheduler, ask again soon.
+            stop: called in the hook: lets others run and returns when the task goes on, with the kernel's
+                verdict; b"again": it stood in code of the scheduler, ask again soon.
         """
         self._capi = capi
         self._arming = arming
@@ -92,6 +92,7 @@ class Preemption:
             wanted = state in self._wanted
             self._wanted.clear()
             self._capi.set_hook(state, before)
-        if wanted and self._stop():
+        verdict = self._stop() if wanted else b""
+        if verdict == b"again":
             with self.lock:
                 self._arm(state, before, _SOON)

@@ -38,7 +38,7 @@ class VM:
         *,
         now: Callable[[], float],
         freeze: Callable[[], None],
-        stop: Callable[[], bool],
+        stop: Callable[[], bytes],
         portal: bool = True,
     ) -> None:
         """Create the state and load the kernel.
@@ -135,7 +135,7 @@ class VM:
         door[b"portal"] = portal
         self._capi = capi
 
-    def _open_preemption(self, stop: Callable[[], bool]) -> None:
+    def _open_preemption(self, stop: Callable[[], bytes]) -> None:
         if self._capi is None:
             self.preemption_missing = self.portal_missing
             return

@@ -13,6 +13,7 @@ local sandbox = require("sandbox")
 local limits = require("limits")
 local guards = require("guards")
 local preemption = require("preemption")
+local resources = require("resources")
 
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
 local collectgarbage, gmatch, concat = collectgarbage, string.gmatch, table.concat
@@ -24,6 +25,7 @@ local root = scope.root()
 local next_script = nil -- in a sandbox: what set_arguments has said of the script spawned next
 local read_module = nil -- in a sandbox: function(folder, name), see sandbox.environment
 local watched = {} -- id -> task spawned by Python, until its end was reported
+local ended = nil -- id -> ended task whose usage Python will ask for; nil while nobody counts
 
 -- ---------------------------------------------------------------------------------------------
 -- Ends
@@ -45,6 +47,9 @@ end
 --- Tell Python how a watched task ended.
 function scope.on_watched_end(task, heard)
   watched[task.id] = nil
+  if ended then
+    ended[task.id] = task
+  end
   local exceeded = task.own and task.own.exceeded
   if exceeded then
     local fail = { value = exceeded, traceback = "", task = task }
@@ -261,6 +266,42 @@ function M.measure()
   kernel.measure(nil)
   task_library.set_recording(true)
 end
+
+--- Count what each task uses from now on; of a task spawned by Python `take_usage` must fetch it at its end.
+function M.count_usage()
+  ended = ended or {}
+  resources.count()
+end
+
+--- What a task uses, nil when no such task lives.
+function M.usage(id, subtree)
+  local task = watched[id] or resources.find(id)
+  return task and resources.of(task, subtree)
+end
+
+--- What a task that Python has spawned has used, alone and with everything below it: once, after its end.
+-- Nothing when it ended before `count_usage`.
+function M.take_usage(id)
+  local task = ended[id]
+  if not task then
+    return
+  end
+  ended[id] = nil
+  return resources.of(task, false), resources.of(task, true)
+end
+
+--- Limit a running task; false when it has ended or Python has not spawned it.
+---@param spec table see limits.new
+function M.enforce(id, spec)
+  local task = watched[id]
+  if not task or not task.own or task.own.closed then
+    return false
+  end
+  resources.enforce(task, spec)
+  return true
+end
+
+M.total_usage, M.count_traffic = resources.total, resources.count_traffic
 
 --- There is no watchdog: end slices by the clock, at the price of two looks at it per step.
 M.time_slices = kernel.measure

@@ -35,9 +35,15 @@ local function is_ours(source)
   return sub(source, 1, #OURS) == OURS
 end
 
---- A file of ours that must not be interrupted: the guards do a script's work, as long as it takes.
+-- Files that could as well be a script's: what they do may take as long as a script wants, and leaves nothing of the
+-- kernel's half-done.
+local function is_open(file)
+  return find(file, "^guard_") or find(file, "^sandbox") or file == "coroutine.lua" or file == "combinators.lua"
+end
+
+--- Is it a file of ours that must not be interrupted?
 function M.is_kernels(source)
-  return is_ours(source) and sub(source, #OURS + 1, #OURS + 6) ~= "guard_"
+  return is_ours(source) and not is_open(sub(source, #OURS + 1))
 end
 
 -- Longer texts are cut where they leave for Python or a terminal.

@@ -582,6 +582,20 @@ function M.set_aside(task)
   end
 end
 
+--- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
+-- closed; the scopes it had opened are, by another coroutine in its place.
+---@param task table
+function M.abandon(task)
+  leave_levels()
+  levels[1] = nobody
+  overdue, special = true, true
+  tasks[task.co] = LOOP
+  local co = create(body)
+  task.co, task.on = co, nil
+  tasks[co] = task
+  push(task)
+end
+
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
 function M.relay(tag)
   if isyieldable() then

@@ -12,10 +12,12 @@ local scope = require("scope")
 local failure = require("failure")
 local timers = require("timers")
 local task_library = require("task")
+local usage = require("usage")
 
 local type, error, pairs, tostring, setmetatable = type, error, pairs, tostring, setmetatable
+local select = select
 local collectgarbage, format = collectgarbage, string.format
-local infinity = math.huge
+local infinity, max = math.huge, math.max
 local pack, unpack = kernel.pack, kernel.unpack
 local now, current, book, post = kernel.now, kernel.current, kernel.book, kernel.post
 local bad_argument, check_callable = failure.bad_argument, failure.check_callable
@@ -38,7 +40,12 @@ local function count(amount)
   return format("%.0f", amount)
 end
 
+local function percent(amount)
+  return format("%.0f %% of a processor", amount)
+end
+
 local KINDS = {
+  cpu_percent = { name = "cpu", text = percent },
   cpu_s = { name = "cpu", text = seconds },
   memory_bytes = { name = "memory", text = bytes },
   wall_s = { name = "wall", text = seconds },
@@ -51,11 +58,15 @@ local POLICIES = { kill = true, throttle = true, warn = true }
 -- A throttled task rests this many times as long as it has run: it gets a fifth of the processor.
 local REST = 4
 
+-- Seconds over which a share of the processor is averaged, at least.
+local SHARE_S = 1
+
 local Budget = {}
 Budget.__index = Budget
 
 local measured = 0 -- size of Lua's heap when it was last looked at
 local watching = false -- whether there was ever a limit
+local metering = false -- whether the kernel tells of each step
 
 -- ---------------------------------------------------------------------------------------------
 -- When one is used up
@@ -80,7 +91,7 @@ local function exceed(budget, limit, used)
     kind.text(used),
     kind.text(allowed)
   )
-  local task = current()
+  local task = current() or budget.scope.owner
   if task then
     text = text .. " (" .. task_library.label(task) .. ")"
   end
@@ -88,6 +99,7 @@ local function exceed(budget, limit, used)
     -- Once more when twice as much is used.
     budget.limits[limit] = budget.policy == "throttle" and infinity or allowed * 2
     budget.throttled = budget.policy == "throttle"
+    budget.rest = limit == "cpu_percent" and 100 / max(allowed, 1) - 1 or REST
     post("warn", text .. (budget.throttled and "; its tasks are slowed down" or ""))
     return
   end
@@ -132,21 +144,31 @@ local function grow(budget, grown)
   end
 end
 
--- Lua's heap since the last look, booked on `budget` and those around it.
-local function measure(budget)
-  local size = heap()
-  grow(budget, size - measured)
-  measured = size
+local function budget_of(task)
+  return (task.inner or task.home).budget
 end
 
--- More than allowed, with `coming` bytes about to be made: is it garbage?
-local function check_memory(budget, coming)
-  local each = budget
+-- Lua's heap since the last look, booked on `task` (nil: on nobody), its budget and those around it.
+local function measure(task)
+  local size = heap()
+  local grown = size - measured
+  measured = size
+  if task then
+    grow(budget_of(task), grown)
+    if usage.counting then
+      usage.count_memory(task, grown)
+    end
+  end
+end
+
+-- More than allowed, with `coming` bytes about to be made by `task`: is it garbage?
+local function check_memory(task, coming)
+  local each = budget_of(task)
   while each do
     local allowed = each.limits.memory_bytes
     if each.memory + coming > allowed and not each.scope.exceeded then
       collectgarbage()
-      measure(budget)
+      measure(task)
       if each.memory + coming > allowed then
         exceed(each, "memory_bytes", each.memory + coming)
       end
@@ -155,26 +177,43 @@ local function check_memory(budget, coming)
   end
 end
 
-local function budget_of(task)
-  return (task.inner or task.home).budget
+-- Does it use more than its share of the processor? Looked at when enough time has passed since the last look.
+local function check_share(budget, spent)
+  local time = now()
+  local share = budget.share_cpu + spent
+  local elapsed = time - budget.share_began
+  if elapsed >= SHARE_S then
+    budget.share_cpu, budget.share_began = 0, time
+    local used = 100 * share / elapsed
+    if used > budget.limits.cpu_percent then
+      exceed(budget, "cpu_percent", used)
+    end
+  else
+    budget.share_cpu = share
+  end
 end
 
 -- What the kernel calls after each step, with the processor time of it.
 local function meter(task, spent)
-  local nearest = budget_of(task)
-  measure(nearest)
-  local budget = nearest
+  measure(task)
+  if usage.counting then
+    usage.count_time(task, spent)
+  end
+  local budget = budget_of(task)
   while budget do
     local cpu = budget.cpu + spent
     budget.cpu = cpu
     if budget.throttled then
-      task.rest = (task.rest or 0) + spent * REST
+      task.rest = (task.rest or 0) + spent * budget.rest
     end
     if cpu > budget.limits.cpu_s then
       exceed(budget, "cpu_s", cpu)
     end
     if budget.memory > budget.limits.memory_bytes then
-      check_memory(nearest, 0)
+      check_memory(task, 0)
+    end
+    if budget.limits.cpu_percent < infinity then
+      check_share(budget, spent)
     end
     budget = budget.outer
   end
@@ -222,8 +261,8 @@ function M.allowance.bytes(n)
   local task = current()
   local budget = task and budget_of(task)
   if budget and n > 0 then
-    measure(budget)
-    check_memory(budget, n)
+    measure(task)
+    check_memory(task, n)
     stop_here(task)
   end
 end
@@ -257,7 +296,7 @@ local function check_spec(name, spec)
         name,
         "unknown limit '"
           .. tostring(key)
-          .. "'; known are cpu_s, memory_bytes, wall_s, tasks, output_bytes, host_calls, policy",
+          .. "'; known are cpu_s, cpu_percent, memory_bytes, wall_s, tasks, output_bytes, host_calls, policy",
         2
       )
     elseif type(value) ~= "number" or not (value >= 0) then
@@ -271,12 +310,21 @@ local function check_spec(name, spec)
   end
 end
 
--- From now on tasks are metered.
-local function watch()
-  if not watching then
-    watching = true
+--- From now on each step is metered.
+local function start_meter()
+  if not metering then
+    metering = true
     measured = heap()
     kernel.set_meter(meter)
+  end
+end
+M.start_meter = start_meter
+
+-- From now on there are limits.
+local function watch()
+  start_meter()
+  if not watching then
+    watching = true
     kernel.set_counters(count_task, count_call)
     if M.on_first then
       M.on_first(M.allowance)
@@ -289,7 +337,7 @@ local function limit_of(spec, key)
 end
 
 --- Make a budget; `scope.run` or `scope.enclose` gives it its scope.
----@param spec table {cpu_s=, memory_bytes=, wall_s=, tasks=, output_bytes=, host_calls=, policy=}
+---@param spec table {cpu_s=, cpu_percent=, memory_bytes=, wall_s=, tasks=, output_bytes=, host_calls=, policy=}
 ---@param outer table|nil the budget around it
 ---@return table budget
 function M.new(spec, outer)
@@ -308,6 +356,10 @@ function M.new(spec, outer)
     limits = limits,
     policy = policy,
     cpu = 0, -- seconds
+    share_cpu = 0, -- seconds since `share_began`
+    share_began = now(),
+    throttled = false,
+    rest = REST, -- when throttled: see there
     memory = 0, -- bytes, an estimate
     alive = 0, -- tasks
     output = 0, -- bytes
@@ -336,7 +388,7 @@ local function ended(budget, ...)
     local task = current()
     book(task)
     collectgarbage() -- what it held is garbage now and must not count against others
-    measure(task and budget_of(task))
+    measure(task)
   end
   return ...
 end
@@ -350,7 +402,11 @@ local function run(spec, fn, ...)
     error("cannot limit outside a task", 3)
   end
   local budget = M.new(spec, budget_of(task))
-  return ended(budget, scope.run({ budget = budget, begin = M.begin }, fn, ...))
+  -- In a task of its own: one that is killed and goes on is abandoned, and the caller must not be.
+  local function body(...)
+    return kernel.spawn(nil, fn, select("#", ...) > 0 and pack(...) or nil):join()
+  end
+  return ended(budget, scope.run({ budget = budget, begin = M.begin }, body, ...))
 end
 
 --- Run `fn(...)` within limits. A checkpoint.
@@ -379,10 +435,12 @@ function M.wrap(spec, fn)
   end
 end
 
---- What the budgets of `task`'s own scope count, for monitoring.
----@return table|nil budget the nearest
-function M.budget_of(task)
-  return budget_of(task)
+--- Look now whether a budget is used up, not only after the next step of `task`, which it limits.
+function M.check(task, budget)
+  if budget.cpu > budget.limits.cpu_s then
+    exceed(budget, "cpu_s", budget.cpu)
+  end
+  check_memory(task, 0)
 end
 
 return M

@@ -125,7 +125,7 @@ task.scope(function(scope) list("Scope:", getmetatable(scope).__index) end)
 return found
 """
 # Callable from a script, but for the runtime's own use.
-INNER = {"Task:on_deadline", "Scope:on_deadline"}
+INNER = {"Task:on_deadline", "Scope:on_deadline", "Scope:kill"}
 
 
 def annotated() -> set[str]:

@@ -81,6 +81,25 @@ function Scope:cancel(reason) end
 ---@field priority? "high"|"normal"|"low"
 ---@field timeout? number seconds; then the task is cancelled and its values are nil, "timeout"
 ---@field background? boolean true: cancelled when the scope's other work has ended
+---@field limits? task.Limits beyond them the task fails with a task.LimitError
+
+---What `task.limit` allows; a field that is not there is no limit.
+---@class task.Limits
+---@field cpu_s? number seconds of the processor
+---@field memory_bytes? number growth of Lua's heap in the steps of these tasks, an estimate
+---@field wall_s? number seconds on the runtime's clock
+---@field tasks? integer alive at the same time
+---@field output_bytes? integer to standard output
+---@field host_calls? integer
+---@field policy? "kill"|"throttle"|"warn" default: "kill"
+
+---The second value of `task.limit` when a limit was exceeded.
+---@class task.LimitError
+---@field kind "limit"
+---@field limit "cpu"|"memory"|"wall"|"tasks"|"output"|"host_calls"
+---@field used number seconds, bytes or pieces
+---@field allowed number
+---@field message string
 
 ---@class task.MapOptions
 ---@field limit? integer how many at a time, at least 1; default: all
@@ -128,6 +147,13 @@ function task.scope(fn) end
 ---@param ... any its arguments
 ---@return any ... fn's values, or nil, "timeout"
 function task.timeout(seconds, fn, ...) end
+
+---Run `fn(...)` within limits, everything it spawns included. Checkpoint: as `task.scope`.
+---@param limits task.Limits
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... fn's values, or nil and a task.LimitError
+function task.limit(limits, fn, ...) end
 
 ---Run `fn(...)` so that it may wait although the task is cancelled: for cleanup. Checkpoint: as `task.scope`.
 ---@param fn fun(...): ...
