@@ -112,11 +112,31 @@ class MemoryLimitExceeded(LimitReached):
 
 
 class CpuLimitExceeded(LimitReached):
-    """More than `cpu_s` seconds of the processor."""
+    """More than `cpu_s` seconds of the processor, or more than `cpu_percent` of it."""
+
+    @property
+    def current(self) -> float:
+        """Seconds or percent used, as the mission's documents call it."""
+        return self.used
 
 
 class InsufficientResources(SchedulerError):
-    """An allocation asks for more than is left; the message says of what."""
+    """An allocation asks for more than is left.
+
+    Attributes:
+        resource: "memory_bytes", "cpu_percent" or "network_bps".
+        asked: how much.
+        left: how much of the runtime's capacity is not allocated.
+    """
+
+    def __init__(self, resource: str, *, asked: float, left: float, task: str) -> None:
+        super().__init__(
+            f"cannot allocate {asked:.10g} {resource} to {task}: {left:.10g} are left; release an allocation, or "
+            "open the runtime with a larger Capacity"
+        )
+        self.resource = resource
+        self.asked = asked
+        self.left = left
 
 
 class TaskCancelled(SchedulerError):

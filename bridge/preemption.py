@@ -14,6 +14,7 @@ plain Lua; but the loop keeps what it has resumed until the driver has got the l
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 
@@ -24,8 +25,9 @@ from bridge.capi import NO_HOOK, CApi, Hook
 
 __all__ = ["Preemption"]
 
-# Instructions until the next try where the kernel itself is running. Its functions are short.
-_SOON = 50
+# Instructions until the next try where the kernel itself is running, whose functions are short. Primes: in a loop of
+# the script that calls one, always the same number could always end in that one.
+_SOON = (41, 53, 67, 79)
 
 
 class Preemption:
@@ -51,6 +53,7 @@ class Preemption:
         self._levels = capi.keep_global(reader, levels)
         self._nobody = capi.thread_at(reader, self._levels, 2)
         self._hook = capi.make_hook(self._on_hook)
+        self._soon = itertools.cycle(_SOON)
         # Held while coroutines are looked at from the watchdog's thread.
         self.lock = threading.Lock()
         # Armed in this slice: none of them has run an instruction since.
@@ -95,4 +98,4 @@ class Preemption:
         verdict = self._stop() if wanted else b""
         if verdict == b"again":
             with self.lock:
-                self._arm(state, before, _SOON)
+                self._arm(state, before, next(self._soon))

@@ -31,6 +31,7 @@ from scheduler.function import LuaFunction
 from scheduler.isolate.errors import IsolateDied
 from scheduler.isolate.limits import ProcessLimits
 from scheduler.limits import Limits
+from scheduler.resources import Allocation, Capacity, Resources, ResourceUsage
 from scheduler.runtime import Runtime, open_runtime, run
 from scheduler.sandbox import Sandbox
 from scheduler.source import BadSource
@@ -39,7 +40,9 @@ from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 __version__ = VERSION
 
 __all__ = [
+    "Allocation",
     "BadSource",
+    "Capacity",
     "ConversionError",
     "CpuLimitExceeded",
     "DeadlockError",
@@ -54,6 +57,8 @@ __all__ = [
     "LuaTask",
     "MemoryLimitExceeded",
     "ProcessLimits",
+    "ResourceUsage",
+    "Resources",
     "Runtime",
     "RuntimeClosed",
     "RuntimeStatistics",

@@ -29,10 +29,12 @@ from bridge.errors import (
 )
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
+from bridge.traffic import Ledger
 from bridge.vm import VM
 from bridge.watchdog import SLICE_S, STEP_S, Watchdog
 from scheduler.failure import lua_error
 from scheduler.limits import Limits
+from scheduler.resources import Capacity, Resources
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 from scheduler.values import Values
 
@@ -93,6 +95,9 @@ class Driver:
             self._lua.time_slices(SLICE_S)
         if measure:
             self._lua.measure()
+        self._ledger = Ledger(self._running_call)
+        # None while nobody has asked for it: counting costs something at each step.
+        self._resources: Resources | None = None
         self._detect_deadlock = detect_deadlock
         self._thread = threading.get_ident()
         self.tasks: dict[int, LuaTask] = {}
@@ -121,6 +126,7 @@ class Driver:
             on_failure: called once when a failure has nobody to receive it.
         """
         self._on_failure = on_failure
+        self._ledger.enter()
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as workers:
                 self.host.workers.open(workers)
@@ -221,6 +227,8 @@ class Driver:
             self._parked = None
 
     def _deliver(self) -> None:
+        if self._ledger.has_counts:
+            self._book_traffic()
         for call_id, reply in self.host.workers.take_completed():
             if reply is None:
                 self._lua.complete_cancelled(call_id)
@@ -247,7 +255,10 @@ class Driver:
     def _handle(self, message: tuple[Any, ...]) -> Any:
         tag = message[0]
         if tag == b"call":
-            return self.host.call(message)
+            reply = self.host.call(message)
+            if self._ledger.has_counts:
+                self._book_traffic()
+            return reply
         if tag == b"done":
             self._task_ended(message)
         elif tag == b"abort":
@@ -269,6 +280,8 @@ class Driver:
     def _task_ended(self, message: tuple[Any, ...]) -> None:
         _tag, task_id, status, *rest = message
         task = self.tasks.pop(task_id)
+        if self._resources is not None:
+            self._resources.task_ended(task, self._lua.take_usage(task_id))
         if status == b"done":
             try:
                 values = [self.values.converter.to_python(value) for value in rest]
@@ -379,6 +392,39 @@ class Driver:
             reason = self.vm.preemption_missing
             raise ValueError(f"limits need preemption, which {self.vm.engine} does not have here: {reason}")
         return self.values.converter.to_lua(limits.given())
+
+    def open_resources(self, capacity: Capacity) -> Resources:
+        """Count what tasks use from now on; the first call decides on `capacity`."""
+        if self._resources is None:
+            self.check_open()
+            self._lua.count_usage()
+            self._ledger.open = True
+            self._resources = Resources(self, capacity)
+        return self._resources
+
+    def usage(self, task_id: int, subtree: bool) -> Any:
+        """Return what a task uses as a table of Lua's, None when no such task lives."""
+        self._book_traffic()
+        return self._lua.usage(task_id, subtree)
+
+    def total_usage(self) -> Any:
+        """Return what everything has used since counting began, as a table of Lua's."""
+        self._book_traffic()
+        return self._lua.total_usage()
+
+    def enforce(self, task: LuaTask, limits: Limits) -> bool:
+        """Limit a running task; False when it has ended."""
+        done: bool = self._lua.enforce(task.id, self._spec(limits))
+        self.wake()
+        return done
+
+    def _running_call(self) -> int:
+        loop = self.loops.inside()
+        return 0 if loop is None else loop.caller
+
+    def _book_traffic(self) -> None:
+        for call, (sent, received) in self._ledger.take().items():
+            self._lua.count_traffic(call, sent, received)
 
     def spawn_source(
         self,

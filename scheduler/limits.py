@@ -9,12 +9,13 @@ from typing import Any
 
 import attrs
 
-__all__ = ["POLICIES", "Limits"]
+__all__ = ["POLICIES", "Limits", "check_amount"]
 
 POLICIES = ("kill", "throttle", "warn")
 
 
-def _amount(limits: object, field: attrs.Attribute[Any], value: float | None) -> None:
+def check_amount(owner: object, field: attrs.Attribute[Any], value: float | None) -> None:
+    """Refuse what is no amount: an attrs validator; None passes."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
@@ -30,17 +31,20 @@ class Limits:
     """
 
     # Seconds of the processor.
-    cpu_s: float | None = attrs.field(default=None, validator=_amount)
+    cpu_s: float | None = attrs.field(default=None, validator=check_amount)
+    # Percent of one processor, averaged over a second or more of the runtime's clock. "throttle" holds the tasks to
+    # it.
+    cpu_percent: float | None = attrs.field(default=None, validator=check_amount)
     # By how much the steps of the tasks make Lua's heap grow: an estimate.
-    memory_bytes: float | None = attrs.field(default=None, validator=_amount)
+    memory_bytes: float | None = attrs.field(default=None, validator=check_amount)
     # Seconds on the runtime's clock.
-    wall_s: float | None = attrs.field(default=None, validator=_amount)
+    wall_s: float | None = attrs.field(default=None, validator=check_amount)
     # Tasks alive at the same time.
-    tasks: int | None = attrs.field(default=None, validator=_amount)
+    tasks: int | None = attrs.field(default=None, validator=check_amount)
     # Bytes that `print` and `io.write` send to standard output.
-    output_bytes: float | None = attrs.field(default=None, validator=_amount)
+    output_bytes: float | None = attrs.field(default=None, validator=check_amount)
     # Calls of host functions.
-    host_calls: int | None = attrs.field(default=None, validator=_amount)
+    host_calls: int | None = attrs.field(default=None, validator=check_amount)
     # "kill": the tasks end, whatever they do. "throttle": they get a fifth of the processor from then on.
     # "warn": a line in the log "scheduler", and again at each doubling.
     policy: str = attrs.field(default="kill", validator=attrs.validators.in_(POLICIES))

@@ -19,6 +19,7 @@ from scheduler.driver import Driver
 from scheduler.function import LuaFunction
 from scheduler.isolate.limits import ProcessLimits
 from scheduler.limits import Limits
+from scheduler.resources import Capacity, Resources
 from scheduler.sandbox import Sandbox
 from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
@@ -32,9 +33,10 @@ STUCK_GRACE_S = 2.0
 class Runtime:
     """A Lua runtime owned by an `async with open_runtime()` block; belongs to one OS thread."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, capacity: Capacity | None = None) -> None:
         """Not for callers: use `open_runtime`."""
         self._driver = driver
+        self._capacity = capacity
 
     def register(self, name: str, function: Callable[..., Any]) -> None:
         """Let Lua call `function` as `name`. Checkpoint: no.
@@ -143,6 +145,19 @@ class Runtime:
         """Snapshots of all live Lua tasks, by id. Checkpoint: no."""
         return self._driver.task_infos()
 
+    @property
+    def resources(self) -> Resources:
+        """What tasks claim and use. Counting begins when this is first asked for. Checkpoint: no.
+
+        Raises:
+            ValueError: the runtime is isolated; the operating system counts and limits its process.
+        """
+        if self._capacity is None:
+            raise ValueError(
+                "an isolated runtime counts no resources of single tasks; use ProcessLimits, or isolate=False"
+            )
+        return self._driver.open_resources(self._capacity)
+
     def statistics(self) -> RuntimeStatistics:
         """Counters since the runtime opened. Checkpoint: no."""
         return self._driver.statistics()
@@ -158,6 +173,7 @@ async def open_runtime(
     portal: bool = True,
     sandbox: Sandbox | None = None,
     limits: Limits | None = None,
+    resources: Capacity | None = None,
     slice_s: float = STEP_S,
     on_stuck: Literal["abort"] | Callable[[], None] | None = None,
     isolate: bool | ProcessLimits = False,
@@ -175,6 +191,8 @@ async def open_runtime(
         measure: count steps and processor time per task (`tasks()`), and record spawn sites.
         sandbox: what the scripts may reach; None: they are trusted (docs/security.md).
         limits: what all scripts together may use; beyond, everything ends and the block raises LimitReached.
+        resources: how much `Runtime.resources` may allocate, and count from the start what tasks use; None: from
+            the first use on, and with the default capacity (see `Capacity`).
         slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
             math.inf: never.
         on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort" ends
@@ -187,6 +205,8 @@ async def open_runtime(
         DeadlockError: see `detect_deadlock`.
         ScriptExit: a script called `os.exit`.
     """
+    if isolate and resources is not None:
+        raise ValueError("an isolated runtime counts no resources of single tasks; use ProcessLimits")
     if isolate:
         from scheduler.isolate.opening import open_isolated  # inside: needs msgspec, and 30 ms
 
@@ -228,8 +248,11 @@ async def open_runtime(
             nursery.start_soon(_relay_cancellation, driver, relay_scope, name="lua cancellation")
             nursery.start_soon(_drive, driver, body_scope, relay_scope, name="lua driver")
             try:
+                runtime = Runtime(driver, (resources or Capacity()).filled(limits))
+                if resources is not None:
+                    _ = runtime.resources  # counts from now on
                 with body_scope:
-                    yield Runtime(driver)
+                    yield runtime
             finally:
                 driver.leave()
     except BaseExceptionGroup as group:
