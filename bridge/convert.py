@@ -34,6 +34,10 @@ __all__ = ["Converter", "Host"]
 
 # Deeper structures are cycles in disguise or bugs; Python's own recursion limit is near 1,000.
 MAX_DEPTH = 150
+# Some ten seconds of work.
+MAX_VALUES = 10_000_000
+# Smaller values are not worth asking for.
+_BIG = 65536
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 # LuaJIT's numbers are doubles: integers are exact up to here.
@@ -88,6 +92,11 @@ class Converter:
         self._table_type = table_type
         self._function_type = function_type
         self._exact_integers = exact_integers
+        # Values that one table may unfold to; it may hold others twice, and those, too.
+        self.max_values = MAX_VALUES
+        self._left = 0
+        # Called with a number of bytes that are about to enter Lua; raises ConversionError for too many.
+        self.check_room: Callable[[int], None] = lambda _bytes: None
 
     # -- Lua to Python -------------------------------------------------------------------------
 
@@ -130,9 +139,16 @@ class Converter:
             raise ConversionError(
                 f"{where[:60]}...: the table is nested deeper than {MAX_DEPTH} levels or contains itself"
             )
+        if not above:
+            self._left = self.max_values
         path = (*above, table)
         items: dict[Any, Any] = {}
         for key, item in table.items():
+            self._left -= 1
+            if self._left < 0:
+                raise ConversionError(
+                    f"{where[:60]}: more than {self.max_values} values; a table that is reached twice counts twice"
+                )
             name = self._key(key, where)
             kind = type(item)
             if kind is int or kind is float or kind is bool:
@@ -161,7 +177,11 @@ class Converter:
                 or a cycle; names the place in the value.
         """
         kind = type(value)
-        if value is None or kind is bool or kind is float or kind is bytes:
+        if value is None or kind is bool or kind is float:
+            return value
+        if kind is bytes:
+            if len(value) > _BIG:
+                self.check_room(len(value))
             return value
         if kind is str:
             return self._string(value, "value")
@@ -176,6 +196,8 @@ class Converter:
         return (self.to_lua(value),)
 
     def _string(self, value: str, where: str) -> bytes:
+        if len(value) > _BIG:
+            self.check_room(len(value))
         try:
             return value.encode()
         except UnicodeEncodeError as error:
@@ -220,6 +242,8 @@ class Converter:
         if len(above) >= MAX_DEPTH:
             raise ConversionError(f"{where[:60]}...: nested deeper than {MAX_DEPTH} levels")
         path = (*above, id(value))
+        if len(value) > _BIG // 64:
+            self.check_room(len(value) * 64)  # bytes of an entry, at least
         table = self._new_table()
         if isinstance(value, Mapping):
             for key, item in value.items():

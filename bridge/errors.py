@@ -12,8 +12,8 @@ import attrs
 
 __all__ = [
     "ConversionError",
-    "DeadlockError",
     "CpuLimitExceeded",
+    "DeadlockError",
     "HostMisuse",
     "InsufficientResources",
     "LimitReached",
@@ -29,6 +29,14 @@ __all__ = [
     "WaitingTask",
     "WrongThread",
 ]
+
+
+# Reports list so many failures and waiting tasks; the exceptions hold them all.
+MAX_PARTS, MAX_WAITING = 20, 100
+
+
+def _more(count: int, shown: int) -> list[str]:
+    return [f"  ... and {count - shown} more"] if count > shown else []
 
 
 class SchedulerError(Exception):
@@ -70,8 +78,8 @@ class LuaError(SchedulerError):
     def report(self) -> str:
         """Return message, Lua traceback and task as people read them on a terminal."""
         if self.errors:
-            parts = [error.report() for error in self.errors]
-            return "\n".join([f"{len(parts)} tasks failed:", *parts])
+            parts = [error.report() for error in self.errors[:MAX_PARTS]]
+            return "\n".join([f"{len(self.errors)} tasks failed:", *parts, *_more(len(self.errors), MAX_PARTS)])
         lines = [self.message]
         if self.lua_traceback:
             lines.append(self.lua_traceback)
@@ -131,8 +139,8 @@ class InsufficientResources(SchedulerError):
 
     def __init__(self, resource: str, *, asked: float, left: float, task: str) -> None:
         super().__init__(
-            f"cannot allocate {asked:.10g} {resource} to {task}: {left:.10g} are left; release an allocation, or "
-            "open the runtime with a larger Capacity"
+            f"cannot allocate {asked:.10g} {resource} to {task}: {left:.10g} are left; "
+            "release an allocation, or open the runtime with a larger Capacity"
         )
         self.resource = resource
         self.asked = asked
@@ -168,7 +176,7 @@ class WaitingTask:
     where: str
 
     def __str__(self) -> str:
-        name = "" if self.name == "task" else f" {self.name!r}"
+        name = "" if self.name == "task" else f" {self.name[:100]!r}"
         return f"task {self.id}{name} waits for {self.detail} ({self.reason}) at {self.where}"
 
 
@@ -182,7 +190,8 @@ class DeadlockError(SchedulerError):
     def __init__(self, tasks: Sequence[WaitingTask]) -> None:
         self.tasks = tuple(tasks)
         lines = ["deadlock: every task waits and nothing can wake them"]
-        lines += [f"  {task}" for task in self.tasks]
+        lines += [f"  {task}" for task in self.tasks[:MAX_WAITING]]
+        lines += _more(len(self.tasks), MAX_WAITING)
         super().__init__("\n".join(lines))
 
 

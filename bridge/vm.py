@@ -9,6 +9,7 @@ from a script, except through the kernel.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -40,6 +41,7 @@ class VM:
         freeze: Callable[[], None],
         stop: Callable[[], bytes],
         portal: bool = True,
+        max_memory: int | None = None,
     ) -> None:
         """Create the state and load the kernel.
 
@@ -48,6 +50,8 @@ class VM:
             now: the clock, seconds; must not raise.
             freeze: switches to another kernel loop (portal.py).
             stop: the same for a task that has overrun its slice (preemption.py).
+            max_memory: bytes that Lua may have, its own libraries included. Only an outer wall: a value that enters
+                Lua when it is reached ends the process, so ask `room` first.
             portal: False does without the C API, as where it is missing.
 
         Raises:
@@ -62,12 +66,14 @@ class VM:
             raise SchedulerError(f"this build of lupa has no {engine}: {error}") from error
         self.engine = engine
         self.module = module
+        self._max_memory = max_memory
         self._lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_filter=_deny,
+            max_memory=max_memory,
         )
         self.globals = self._lua.globals()
         self.new_table: Callable[[], Any] = self._lua.table
@@ -162,6 +168,12 @@ class VM:
     def _address(self, thread: Any) -> int:
         text: bytes = self._format(b"%p", thread)
         return int(text, 16)
+
+    def room(self) -> float:
+        """Bytes left below `max_memory`."""
+        if not self._max_memory:
+            return math.inf
+        return float(self._max_memory - self._lua.get_memory_used(total=True))
 
     def new_loop(self, number: int) -> tuple[Any, int]:
         """Make the coroutine of kernel loop `number`; it lives as long as this object.

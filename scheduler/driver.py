@@ -40,6 +40,13 @@ from scheduler.values import Values
 
 __all__ = ["Driver"]
 
+# lupa's own limit stands so far behind ours: ours is looked at every 10 ms, and Lua needs some memory to end a task.
+WALL_BYTES = 48 * 1024**2
+# Of these, what no value that enters may take.
+MARGIN_BYTES = 8 * 1024**2
+# In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second.
+LIMITED_VALUES = 100_000
+
 _log = logging.getLogger("scheduler")
 
 
@@ -56,6 +63,7 @@ class Driver:
         slice_s: float = STEP_S,
         stuck_s: float = math.inf,
         on_stuck: Callable[[], None] | None = None,
+        memory_bytes: float | None = None,
     ) -> None:
         """Load the VM; `run` drives it.
 
@@ -68,6 +76,7 @@ class Driver:
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
             stuck_s: when a slice has lasted so long, which only a single call of a C function can do ...
             on_stuck: ... this is called, from another OS thread.
+            memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
         """
         clock = trio.lowlevel.current_clock()
         self.loops = Loops(self._new_loop, self._handle, self._overrun)
@@ -77,6 +86,7 @@ class Driver:
             freeze=self.loops.freeze,
             stop=self.loops.stop,
             portal=portal,
+            max_memory=None if memory_bytes is None else int(memory_bytes) + WALL_BYTES,
         )
         self.values = Values(self, self.vm)
         self.host = HostFunctions(
@@ -87,6 +97,8 @@ class Driver:
             cancel_blocked=self.loops.cancel_blocked,
         )
         self.values.connect(self.host)
+        if memory_bytes is not None:
+            self.values.converter.check_room = self._check_room
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
         self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s, stuck_s=stuck_s)
@@ -227,7 +239,7 @@ class Driver:
             self._parked = None
 
     def _deliver(self) -> None:
-        if self._ledger.has_counts:
+        if self._resources is not None:
             self._book_traffic()
         for call_id, reply in self.host.workers.take_completed():
             if reply is None:
@@ -256,8 +268,8 @@ class Driver:
         tag = message[0]
         if tag == b"call":
             reply = self.host.call(message)
-            if self._ledger.has_counts:
-                self._book_traffic()
+            if self._resources is not None:
+                self._book_traffic()  # before the call's number means nothing any more
             return reply
         if tag == b"done":
             self._task_ended(message)
@@ -381,9 +393,15 @@ class Driver:
         if self.closed:
             raise RuntimeClosed("this Lua runtime has ended; open a new one")
 
+    def _check_room(self, size: int) -> None:
+        room = self.vm.room() - MARGIN_BYTES
+        if size > room:
+            raise ConversionError(f"{size} bytes do not fit into what the memory limit leaves ({room:.0f})")
+
     def limit_all(self, limits: Limits) -> None:
         """Limit everything that will run, together."""
         self._lua.limit_all(self._spec(limits))
+        self.values.converter.max_values = LIMITED_VALUES
 
     def _spec(self, limits: Limits | None) -> Any:
         if limits is None:
@@ -423,6 +441,8 @@ class Driver:
         return 0 if loop is None else loop.caller
 
     def _book_traffic(self) -> None:
+        if not self._ledger.has_counts:
+            return
         for call, (sent, received) in self._ledger.take().items():
             self._lua.count_traffic(call, sent, received)
 
@@ -486,6 +506,14 @@ class Driver:
         self._check_thread()
         if not self.closed:
             self._lua.cancel_all(reason.encode())
+            self.wake()
+
+    def kill_all(self, reason: str) -> None:
+        """Cancel everything, whatever shields it."""
+        self._check_thread()
+        if not self.closed:
+            self._lua.cancel_all(reason.encode())
+            self._lua.kill_all()
             self.wake()
 
     def leave(self) -> None:

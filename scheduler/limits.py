@@ -32,8 +32,8 @@ class Limits:
 
     # Seconds of the processor.
     cpu_s: float | None = attrs.field(default=None, validator=check_amount)
-    # Percent of one processor, averaged over a second or more of the runtime's clock. "throttle" holds the tasks to
-    # it.
+    # Percent of one processor, averaged over a second or more of the runtime's clock. "throttle" holds the
+    # tasks to it.
     cpu_percent: float | None = attrs.field(default=None, validator=check_amount)
     # By how much the steps of the tasks make Lua's heap grow: an estimate.
     memory_bytes: float | None = attrs.field(default=None, validator=check_amount)

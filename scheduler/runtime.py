@@ -6,6 +6,7 @@ Belongs here: the public face, `open_runtime`, `Runtime`, `run`. The work is the
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -141,6 +142,10 @@ class Runtime:
         """Cancel every task; their cleanup runs, then the block ends; after it, nothing. Checkpoint: no."""
         self._driver.cancel_all(reason)
 
+    def kill(self, reason: str = "killed by the embedding program") -> None:
+        """Cancel every task past every shield: each wait ends, each later one raises at once. Checkpoint: no."""
+        self._driver.kill_all(reason)
+
     def tasks(self) -> tuple[TaskInfo, ...]:
         """Snapshots of all live Lua tasks, by id. Checkpoint: no."""
         return self._driver.task_infos()
@@ -191,8 +196,8 @@ async def open_runtime(
         measure: count steps and processor time per task (`tasks()`), and record spawn sites.
         sandbox: what the scripts may reach; None: they are trusted (docs/security.md).
         limits: what all scripts together may use; beyond, everything ends and the block raises LimitReached.
-        resources: how much `Runtime.resources` may allocate, and count from the start what tasks use; None: from
-            the first use on, and with the default capacity (see `Capacity`).
+        resources: how much `Runtime.resources` may allocate, and count from the start what tasks use; None:
+            from the first use on, and with the default capacity (see `Capacity`).
         slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
             math.inf: never.
         on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort" ends
@@ -232,7 +237,8 @@ async def open_runtime(
         measure=measure,
         slice_s=slice_s,
         stuck_s=_stuck_after(limits),
-        on_stuck=_abort if on_stuck == "abort" else on_stuck,
+        on_stuck=functools.partial(_abort, limits) if on_stuck == "abort" else on_stuck,
+        memory_bytes=None if limits is None else limits.memory_bytes,
     )
     if limits is not None:
         driver.limit_all(limits)
@@ -271,10 +277,10 @@ def _stuck_after(limits: Limits | None) -> float:
     return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
 
 
-def _abort() -> None:
+def _abort(limits: Limits | None) -> None:
     # Not a signal: nothing of the process is to run any more, and the exit code says why.
-    message = b"scheduler: limit reached: a single call of a C function did not return; the process ends\n"
-    os.write(2, message)
+    name = "wall" if limits is None or limits.cpu_s is None else "cpu"
+    os.write(2, f"scheduler: limit reached: {name}: one call of a C function does not return\n".encode())
     os._exit(4)
 
 

@@ -11,6 +11,7 @@ local event = require("event")
 local script = require("script")
 local sandbox = require("sandbox")
 local limits = require("limits")
+local listing = require("listing")
 local guards = require("guards")
 local preemption = require("preemption")
 local resources = require("resources")
@@ -179,7 +180,7 @@ end
 
 --- End even shielded waits.
 function M.kill_all()
-  root:kill("the runtime is closing")
+  root:kill("killed")
 end
 
 --- os.exit: everything is cancelled, the code goes to Python.
@@ -236,7 +237,7 @@ end
 --- All live tasks by id, each a packed row in the order of scheduler.task.TaskInfo.
 function M.rows()
   local rows = {}
-  for _, task in ipairs(kernel.all_tasks()) do
+  for _, task in ipairs(listing.all()) do
     local info = task:info()
     rows[#rows + 1] = pack(
       info.id,

@@ -35,10 +35,12 @@ local function is_ours(source)
   return sub(source, 1, #OURS) == OURS
 end
 
+local OPEN = { ["coroutine.lua"] = true, ["combinators.lua"] = true, ["listing.lua"] = true }
+
 -- Files that could as well be a script's: what they do may take as long as a script wants, and leaves nothing of the
 -- kernel's half-done.
 local function is_open(file)
-  return find(file, "^guard_") or find(file, "^sandbox") or file == "coroutine.lua" or file == "combinators.lua"
+  return find(file, "^guard_") or find(file, "^sandbox") or OPEN[file]
 end
 
 --- Is it a file of ours that must not be interrupted?

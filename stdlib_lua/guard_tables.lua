@@ -182,7 +182,11 @@ function M.insert(list, ...)
   local count = select("#", ...)
   if type(list) == "table" then
     if count == 1 then
-      list[#list + 1] = (...)
+      local length = #list
+      if math_type(length) ~= "integer" then
+        return same(blame.refuse("table.insert", native_insert, list, ...))
+      end
+      list[length + 1] = (...)
       return
     elseif count == 2 then
       local position, value = ...

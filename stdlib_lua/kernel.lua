@@ -12,7 +12,7 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
-local sort, pairs, jit = table.sort, pairs, jit
+local pairs, jit = pairs, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -68,6 +68,7 @@ local measuring = false -- count yields and run time per task
 local booked = 0 -- while measuring: processor time up to which it has been booked
 local meter = nil -- function(task, seconds): what limits.lua does with the time of each step
 local count_task, count_call = nil, nil -- function(scope, change), function(task): the same for these
+local out_of_memory = nil -- function(task) -> boolean: Lua had no memory left; was that the task's limit?
 
 -- Run queue of normal priority: `cur` is this round, `nxt` the next. Two dense arrays swapped each
 -- round; a sliding window over one table costs 10x on LuaJIT (measured, docs/design.md).
@@ -98,7 +99,8 @@ local Task = {} -- methods are added by task.lua
 Task.__index = Task
 M.Task = Task
 
-local inherit = nil -- function(task, parent): what children get from parents; nil while that is nothing
+-- function(parent) -> storage, site: what children get from parents; nil while that is nothing
+local inherit = nil
 local ended -- function(task): set by scope.lua
 local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
@@ -113,7 +115,7 @@ function M.connect(hooks)
 end
 
 --- From now on children get something from their parents.
----@param fn function(task, parent) parent is nil for a task spawned by Python
+---@param fn function(parent) -> storage, site; parent is nil for a task spawned by Python
 function M.set_inherit(fn)
   inherit = fn
 end
@@ -201,12 +203,14 @@ function conclude(task, ok, ...)
     task.on = select("#", ...) > 0 and pack(...) or nil
   elseif cancels > 0 and rawequal((...), CANCEL) then
     task.state, task.on = "cancelled", nil
+  elseif out_of_memory and rawequal((...), "not enough memory") and out_of_memory(task) then
+    task.state, task.on = "cancelled", nil
   else
     local failed = failure.capture((...), task)
-    if task.watched then
-      failure.render(failed) -- before it has ended: a __tostring of the script's may wait, or never end
-    end
     task.state, task.on = "failed", failed
+    if task.watched then
+      failure.render(failed) -- here, where a __tostring of the script's that never ends can be stopped
+    end
   end
   if task.struck then
     sethook() -- preemption.lua's: no script code is left to raise in
@@ -289,6 +293,10 @@ function M.spawn(scope, fn, args, options)
   if scope.budget then
     count_task(scope, 1)
   end
+  local storage, site
+  if inherit then
+    storage, site = inherit(parent)
+  end
   local co
   if nspare > 0 then
     co = spare[nspare]
@@ -320,7 +328,7 @@ function M.spawn(scope, fn, args, options)
   scope.count = scope.count + 1
   scope.waited = scope.waited + 1
   if inherit then
-    inherit(task, parent)
+    task.storage, task.site = storage, site
   end
   if options then
     set_options(task, scope, options)
@@ -417,12 +425,17 @@ function freeze(task)
   special = true
 end
 
+-- Nobody waits outside a task, nor in the __tostring of the error that has ended it.
+local function no_wait(task, level)
+  error(task and "cannot wait: the task has ended" or "cannot wait outside a task", level + 1)
+end
+
 --- The task that runs now. Raises outside a task and when it is cancelled: for checkpoints that do not park.
 ---@return table task
 local function enter()
   local task = tasks[levels[1]]
-  if not task then
-    error("cannot wait outside a task", 3)
+  if not task or task.state then
+    no_wait(task, 3)
   end
   if cancels > 0 then
     check_cancelled(task)
@@ -485,8 +498,8 @@ end
 ---@return any ... what `kind.finish` makes of the result, or the result
 local function park(kind, on, at)
   local task = tasks[levels[1]]
-  if not task then
-    error("cannot wait outside a task", 2)
+  if not task or task.state then
+    no_wait(task, 2)
   end
   if cancels > 0 and not kind.stubborn then
     check_cancelled(task)
@@ -1021,11 +1034,15 @@ function M.measure(slice)
 end
 
 --- Let limits.lua count: `task(scope, change)` before a task is spawned and after it has ended,
--- `call(task)` before a host call. Either may raise.
-function M.set_counters(task, call)
-  count_task, count_call = task, call
+-- `call(task)` before a host call. Either may raise. `memory(task)` after Lua's own "not enough memory".
+function M.set_counters(task, call, memory)
+  count_task, count_call, out_of_memory = task, call, memory
   M.count_task = task
 end
+
+--- So many bytes are about to be made; raises in a task whose limit that would pass (limits.lua).
+---@param bytes number
+function M.reserve(bytes) end -- luacheck: ignore 212
 
 --- Whether a task that does not give up the processor can be stopped.
 function M.can_preempt()
@@ -1073,7 +1090,7 @@ function M.close()
   host.portal_missing = "the runtime is closed"
 end
 
---- All live tasks by id.
+--- All live tasks, in no order (listing.lua).
 function M.all_tasks()
   local list = {}
   for _, task in pairs(tasks) do
@@ -1081,9 +1098,6 @@ function M.all_tasks()
       list[#list + 1] = task
     end
   end
-  sort(list, function(a, b)
-    return a.id < b.id
-  end)
   return list
 end
 

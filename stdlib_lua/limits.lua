@@ -85,12 +85,8 @@ end
 local function exceed(budget, limit, used)
   local allowed = budget.limits[limit]
   local kind = KINDS[limit]
-  local text = format(
-    "limit reached: %s: used %s, allowed %s",
-    kind.name,
-    kind.text(used),
-    kind.text(allowed)
-  )
+  local text =
+    format("limit reached: %s: used %s, allowed %s", kind.name, kind.text(used), kind.text(allowed))
   local task = current() or budget.scope.owner
   if task then
     text = text .. " (" .. task_library.label(task) .. ")"
@@ -177,7 +173,8 @@ local function check_memory(task, coming)
   end
 end
 
--- Does it use more than its share of the processor? Looked at when enough time has passed since the last look.
+-- Does it use more than its share of the processor? Looked at once enough time has passed since the last
+-- look.
 local function check_share(budget, spent)
   local time = now()
   local share = budget.share_cpu + spent
@@ -277,6 +274,20 @@ local function count_call(task)
   add(task, "calls", "host_calls", 1)
 end
 
+-- Lua itself had no memory left (the runtime's outer wall): the first limit of memory around the task is passed.
+local function out_of_memory(task)
+  local budget = budget_of(task)
+  while budget do
+    local allowed = budget.limits.memory_bytes
+    if allowed < infinity then
+      exceed(budget, "memory_bytes", budget.memory > allowed and budget.memory or allowed)
+      return scope.is_cancelled(task)
+    end
+    budget = budget.outer
+  end
+  return false
+end
+
 -- ---------------------------------------------------------------------------------------------
 -- Setting limits
 
@@ -325,7 +336,8 @@ local function watch()
   start_meter()
   if not watching then
     watching = true
-    kernel.set_counters(count_task, count_call)
+    kernel.set_counters(count_task, count_call, out_of_memory)
+    kernel.reserve = M.allowance.bytes
     if M.on_first then
       M.on_first(M.allowance)
     end

@@ -6,6 +6,7 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 local joiners = require("joiners")
+local listing = require("listing")
 local classes = require("classes").by_name
 
 local enter, park, now, spawn = kernel.enter, kernel.park, kernel.now, kernel.spawn
@@ -39,21 +40,29 @@ Task.__tostring = label
 -- ---------------------------------------------------------------------------------------------
 -- Spawning
 
+local COPIED = 1000 -- entries of a storage copied before somebody asks about memory
+
 local recording = false -- note the spawn site: costs a look at the stack for each spawn
 
--- What a child gets from the task that spawns it.
-local function inherit(task, parent)
-  local storage = parent and parent.storage
-  if storage then
-    local copy = {}
-    for key, value in pairs(storage) do
-      copy[key] = value
+-- A copy; a large one is counted while it is made.
+local function copy_of(storage)
+  local copy = {}
+  local left = COPIED
+  for key, value in pairs(storage) do
+    copy[key] = value
+    left = left - 1
+    if left == 0 then
+      left = COPIED
+      kernel.reserve(COPIED * 40) -- bytes of an entry, at least
     end
-    task.storage = copy
   end
-  if recording then
-    task.site = failure.line_of(nil, 3)
-  end
+  return copy
+end
+
+-- What a child gets from the task that spawns it.
+local function inherit(parent)
+  local storage = parent and parent.storage
+  return storage and copy_of(storage), recording and failure.line_of(nil, 3) or nil
 end
 
 --- With statistics on, remember where each task was spawned.
@@ -368,7 +377,7 @@ end
 M.current = kernel.current
 
 --- All live tasks by id.
-M.list = kernel.all_tasks
+M.list = listing.all
 
 --- Seconds on the runtime's clock (monotonic; virtual with a virtual clock). Not a checkpoint.
 M.now = now

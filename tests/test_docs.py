@@ -20,7 +20,7 @@ import pytest
 import scheduler
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/lua_api.md", "docs/embedding.md", "docs/teaching.md")
+DOCUMENTS = ("README.md", "docs/lua_api.md", "docs/embedding.md", "docs/isolation.md", "docs/teaching.md")
 # Real seconds after which a hanging program is killed; no test waits for it when all is well.
 GIVE_UP_S = 30
 
@@ -147,7 +147,7 @@ def test_every_function_is_documented() -> None:
 
 def test_links_lead_somewhere() -> None:
     broken = []
-    for document in [*DOCUMENTS, "docs/design.md", "docs/mission.md", "examples/README.md"]:
+    for document in [*DOCUMENTS, "docs/design.md", "docs/security.md", "docs/mission.md", "examples/README.md"]:
         folder = (ROOT / document).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
             if not (folder / target).exists():

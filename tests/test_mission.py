@@ -168,6 +168,29 @@ async def test_e37_a_step_completes_yields_blocks_or_fails(lua: Lua) -> None:
 # -- the table -----------------------------------------------------------------------------------
 
 
+@pytest.mark.trio(run=trio.run)
+async def test_a28_a_task_that_computes_does_not_stall_other_work(engine_with_close: str) -> None:
+    """Neither tasks of Lua nor the program's; both have their turns before the computation ends."""
+    async with opened(engine=engine_with_close) as runtime:
+        busy = runtime.spawn("while true do end")
+        beats = runtime.spawn("local n = 0; while true do sleep(0.001); n = n + 1; event.emit('beat', n) end")
+        while await runtime.wait_event("beat") < 3:
+            assert busy.status == "running"
+        busy.cancel()
+        beats.cancel()
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_e14_timeout_ends_a_task_that_never_waits(engine_with_close: str) -> None:
+    async with opened(engine=engine_with_close) as runtime:
+        assert await runtime.run("return task.timeout(0.01, function() while true do end end)") == (
+            None,
+            "timeout",
+        )
+        with pytest.raises(scheduler.TaskTimeout):
+            await runtime.run("while true do pcall(function() while true do end end) end", timeout=0.01)
+
+
 def rows() -> list[tuple[str, list[str]]]:
     """The ids of each row that holds, and the tests it names."""
     text = (ROOT / "docs" / "mission.md").read_text()

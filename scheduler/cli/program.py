@@ -41,6 +41,11 @@ from scheduler.task import RuntimeStatistics
 
 __all__ = ["main"]
 
+# Characters of one report.
+MAX_REPORT = 32_000
+# Seconds that a script's cleanup has after --timeout before it is killed.
+CLEANUP_S = 2.0
+
 OK, RAISED, USAGE, DEADLOCK, LIMIT, TIMEOUT = 0, 1, 2, 3, 4, 124
 
 
@@ -76,6 +81,8 @@ def _read(options: Options) -> Source:
 
 
 def _complain(text: str, code: int) -> int:
+    if len(text) > MAX_REPORT:
+        text = f"{text[:MAX_REPORT]}\n... ({len(text) - MAX_REPORT} characters more)"
     print(f"scheduler: {text}", file=sys.stderr)
     return code
 
@@ -85,12 +92,32 @@ class _Ending:
     """What ended the script early, if anything did."""
 
     interrupted: bool = False
+    # While it is open.
+    runtime: Runtime | None = None
     statistics: RuntimeStatistics | None = None
 
 
 async def _run(options: Options, source: Source) -> int:
     ending = _Ending()
     began = time.process_time()
+    async with trio.open_nursery() as nursery:
+        if options.timeout_s is not None:
+            nursery.start_soon(_kill_late, ending, options.timeout_s + CLEANUP_S)
+        code = await _timed(options, source, ending)
+        nursery.cancel_scope.cancel()
+    flush_stdout()
+    if options.stats and ending.statistics is not None:
+        _print_statistics(ending.statistics, time.process_time() - began)
+    return code
+
+
+async def _kill_late(ending: _Ending, seconds: float) -> None:
+    await trio.sleep(seconds)
+    if ending.runtime is not None:
+        ending.runtime.kill("the time was over")
+
+
+async def _timed(options: Options, source: Source, ending: _Ending) -> int:
     with trio.CancelScope() as scope:
         token = trio.lowlevel.current_trio_token()
 
@@ -106,9 +133,6 @@ async def _run(options: Options, source: Source) -> int:
         code = _complain("interrupted", INTERRUPTED)
     elif scope.cancelled_caught:
         code = _complain(f"timed out after {options.timeout_s:g} s", TIMEOUT)
-    flush_stdout()
-    if options.stats and ending.statistics is not None:
-        _print_statistics(ending.statistics, time.process_time() - began)
     return code
 
 
@@ -116,6 +140,7 @@ async def _script(options: Options, source: Source, ending: _Ending) -> int:
     code = OK
     try:
         async with _runtime(options) as runtime:
+            ending.runtime = runtime
             try:
                 await runtime.run(source, *options.arguments)
             finally:

@@ -385,6 +385,10 @@ class IsolatedDriver:
             self._link.must_end()
             self._link.post(protocol.CancelAll(reason))
 
+    def kill_all(self, reason: str) -> None:
+        """Cancel everything; a child that has not ended `cleanup_s` later is killed."""
+        self.cancel_all(reason)
+
     def leave(self) -> None:
         """End when the tasks have."""
         if not self.closed:

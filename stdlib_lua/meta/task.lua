@@ -192,6 +192,21 @@ function task.list() end
 ---@return number
 function task.now() end
 
+---What a task uses; see `task.usage`.
+---@class task.Usage
+---@field cpu_s number seconds of the processor
+---@field cpu_percent number of one processor, over the duration
+---@field memory_bytes number by how much its steps made Lua's heap grow; an estimate
+---@field network_bytes_sent integer
+---@field network_bytes_received integer
+---@field duration_s number
+
+---What a task has used; counting begins with the first call, for all tasks. Checkpoint: no.
+---@param t? task.Task default: the running one
+---@param subtree? boolean true: everything below it counts, too
+---@return task.Usage
+function task.usage(t, subtree) end
+
 ---The task's own table; a child starts with a copy of it, made when it is spawned. Checkpoint: no.
 ---@return table<any, any>
 function task.local_storage() end

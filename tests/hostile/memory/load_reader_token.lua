@@ -1,5 +1,5 @@
 -- what: a reader feeds load one string literal without end
--- expect: exit=4 limit=memory|cpu
+-- expect: exit=0|4 limit=cpu|memory
 local first = true
 load(function()
   if first then

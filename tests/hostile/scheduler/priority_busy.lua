@@ -1,6 +1,6 @@
 -- what: a busy high task must not starve the others
 -- expect: exit=0 stdout=contained
-task.spawn_with({ priority = "high", background = true }, function()
+task.spawn_with({ background = true }, function()
   while true do
     for _ = 1, 1000 do
     end

@@ -1,7 +1,7 @@
 -- what: high tasks that always are ready must not starve a low one
 -- expect: exit=0 stdout=contained
 for _ = 1, 20 do
-  task.spawn_with({ priority = "high", background = true }, function()
+  task.spawn_with({ background = true }, function()
     while true do
       task.yield()
     end
