@@ -191,7 +191,7 @@ class _Worker:
             # Each call has a context of its own: what one sets in a context variable, the next does not
             # see. All steps of an iterator share one: it may reset what it has set.
             self._task.context = contextvars.copy_context()
-            self._task.context.run(current_call.set, job.call_id or 0)
+        self._task.context.run(current_call.set, job.call_id or 0)
         trio.lowlevel.reschedule(self._task, outcome.Value(job))
 
     async def run(self, job: Job | None) -> None:

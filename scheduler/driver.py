@@ -254,6 +254,10 @@ class Driver:
         loop = self.loops.active
         return loop is not None and loop.cancelled
 
+    def is_call_cancelled(self, call: int) -> bool:
+        """Whether the Lua task that made host call `call` is cancelled."""
+        return bool(self._lua.is_call_cancelled(call))
+
     def unblock(self, loop: KernelLoop) -> None:
         """Let a blocked synchronous host function go on."""
         self.loops.unblock(loop)

@@ -38,6 +38,9 @@ class Core(Protocol):
     ) -> LuaTask:
         """Spawn it as a task."""
 
+    def is_call_cancelled(self, call: int) -> bool:
+        """Whether the task that made a host call is cancelled."""
+
     def unblock(self, loop: KernelLoop) -> None:
         """Let the synchronous host function on `loop` go on."""
 
@@ -99,7 +102,8 @@ class LuaFunction:
                 "call_sync works only inside a synchronous host function that Lua called; "
                 "use `await function(...)` here"
             )
-        if loop.cancelled:
+        if loop.cancelled or self._core.is_call_cancelled(loop.caller):
+            loop.cancelled = True
             raise TaskCancelled("the Lua task that called the host function was cancelled")
         task = self._core.spawn_function(self._function, args, name="call from Python", call=loop.caller)
         task.watch(lambda: self._core.unblock(loop))

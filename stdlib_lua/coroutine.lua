@@ -239,6 +239,20 @@ end
 -- a cancellation; it passes unchanged.
 local looks_at_stack = { [debug.traceback] = true, [error] = true }
 
+--- `load` whose reader may wait or be preempted: a cancellation raised in it goes on, as from pcall.
+---@param native function Lua's own, or a guarded one
+function M.wrap_load(native)
+  local function loaded(before, chunk, ...)
+    if not chunk and must_go_on((...), before) then
+      error(CANCEL, 0)
+    end
+    return chunk, ...
+  end
+  return function(...)
+    return loaded(count.raises, native(...))
+  end
+end
+
 --- As Lua's; the handler is not called for a cancellation.
 function M.xpcall(...)
   local fn, handler = ...

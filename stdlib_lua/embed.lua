@@ -11,6 +11,7 @@ local event = require("event")
 local script = require("script")
 local sandbox = require("sandbox")
 local limits = require("limits")
+local timers = require("timers")
 local listing = require("listing")
 local guards = require("guards")
 local preemption = require("preemption")
@@ -51,7 +52,13 @@ function scope.on_watched_end(task, heard)
   if ended then
     ended[task.id] = task
   end
-  local exceeded = task.own and task.own.exceeded
+  local own = task.own
+  for _, budget in ipairs({ own and own.budget, own and own.enforced }) do
+    if budget.scope == own and budget.timer then
+      timers.disarm(budget)
+    end
+  end
+  local exceeded = own and own.exceeded
   if exceeded then
     local fail = { value = exceeded, traceback = "", task = task }
     post("done", task.id, "failed", heard or false, M.describe_failure(fail))
@@ -108,11 +115,11 @@ local function watch(task)
   return task.id
 end
 
-local function spawn(fn, name, timeout, background, args, spec)
+local function spawn(fn, name, timeout, background, args, spec, caller)
   local task = kernel.spawn(root, fn, args, { name = name, background = background })
   task.site, task.timeout = failure.site_of(task), timeout
   local budget = spec and limits.new(spec, root.budget)
-  scope.enclose(task, timeout and now() + timeout, budget)
+  scope.enclose(task, timeout and now() + timeout, budget, caller)
   if budget then
     limits.begin(budget)
   end
@@ -144,9 +151,16 @@ end
 
 --- Spawn a Lua function; `call` is the number of the host call that calls it back, 0 for none.
 function M.spawn_function(fn, name, timeout, spec, call, ...)
-  local id = spawn(fn, name, timeout, false, pack(...), spec)
-  watched[id].caller = host.caller(call)
+  local caller = host.caller(call)
+  local id = spawn(fn, name, timeout, false, pack(...), spec, caller)
+  watched[id].caller = caller
   return id
+end
+
+--- Whether the task that made host call `call` is cancelled.
+function M.is_call_cancelled(call)
+  local caller = host.caller(call)
+  return caller ~= nil and scope.is_cancelled(caller)
 end
 
 local function values(...)

@@ -585,7 +585,7 @@ function M.set_aside(task)
   put_away[co] = { saved = saved, depth = depth }
   frozen[co] = loop_id
   levels[1] = nobody
-  if task.rest and task.rest > 0 then
+  if task.rest and task.rest > 0 and not is_cancelled(task) then
     M.rest(task)
   elseif task.class == classes.low then
     push(task)
@@ -724,6 +724,19 @@ local function flush_outbox(me)
   end
 end
 
+local slice_s -- without a watchdog: how long a slice may last, checked after each step
+local slice_ends = 0
+
+-- What follows a measured step.
+local function after_step(task, ...)
+  task.yields = (task.yields or 0) + 1
+  book(task)
+  if slice_s and real_now() >= slice_ends then
+    overdue = true
+  end
+  return ...
+end
+
 local function run_now(me, task)
   local co = task.co
   levels[1] = co
@@ -743,11 +756,17 @@ local function run_now(me, task)
     loop_id = me
     return nil
   end
+  if measuring then
+    return settle(me, co, after_step(task, resume(co)))
+  end
   return settle(me, co, resume(co))
 end
 
 local function after_call(me, task, verdict, ...)
   loop_id = me
+  if measuring then
+    booked = cpu_now() -- what a host function used is not Lua's
+  end
   if verdict == "parked" then
     if cancels > 0 and is_cancelled(task) then
       M.abort(task)
@@ -816,19 +835,6 @@ function settle(me, co, ok, tag)
   tasks[co] = nil
 end
 
-local slice_s -- without a watchdog: how long a slice may last, checked after each step
-local slice_ends = 0
-
--- What follows a measured step.
-local function after_step(task, ...)
-  task.yields = (task.yields or 0) + 1
-  book(task)
-  if slice_s and real_now() >= slice_ends then
-    overdue = true
-  end
-  return ...
-end
-
 -- One step with its bookkeeping, for the classes off the hot path and while measuring.
 local function step(me, co)
   levels[1] = co
@@ -837,7 +843,6 @@ local function step(me, co)
   elseif frozen[co] then
     return run_now(me, tasks[co])
   end
-  booked = cpu_now()
   return settle(me, co, after_step(tasks[co], resume(co)))
 end
 
@@ -923,6 +928,9 @@ local function run(me)
   loop_id = me
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   fire_timers()
+  if measuring then
+    booked = cpu_now() -- from here on everything is some task's: the kernel's own work is the next one's
+  end
   if slice_s then
     slice_ends = real_now() + slice_s
   end

@@ -28,8 +28,8 @@ end
 
 --- The running task was stopped by the hook. Called from outside while it stands still.
 ---@return string verdict "again": let it go on for a few instructions, for this is the scheduler's own code,
---   which is not ready for others in every line; "aside": its turn comes again; "struck": let it go on;
---   "abandoned": never let it go on
+--   which is not ready for others in every line; "aside": its turn comes again; "abandoned": never let
+--   it go on
 function M.overrun()
   local task = current()
   local thread = task and nest.levels[nest.depth]
@@ -43,7 +43,6 @@ function M.overrun()
     return "abandoned"
   elseif scope.is_cancelled(task) then
     strike(task, thread)
-    return "struck"
   end
   kernel.set_aside(task)
   return "aside"

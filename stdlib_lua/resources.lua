@@ -4,9 +4,9 @@
 -- something is used up: limits.lua. Capacity and allocations are Python's alone.
 
 local kernel = require("kernel")
+local listing = require("listing")
 local failure = require("failure")
 local limits = require("limits")
-local listing = require("listing")
 local task_library = require("task")
 local timers = require("timers")
 local usage = require("usage")

@@ -33,10 +33,11 @@ M.count = count
 local kills = 0 -- open scopes that were killed; see Scope:kill
 
 --- Is `task` in a killed scope? Shields do not count.
-local function is_killed(task)
+local is_killed
+function is_killed(task)
   local scope = kills > 0 and (task.inner or task.home)
   while scope do
-    if scope.killed then
+    if scope.killed or scope.caller and is_killed(scope.caller) then
       return true
     end
     scope = scope.parent
@@ -418,11 +419,15 @@ end
 --- Put a task that has not started into a scope of its own, which ends with it: as `run` around its body,
 -- without a frame on its stack.
 ---@param budget table|nil what limits it, see limits.lua
-function M.enclose(task, deadline, budget)
+---@param caller table|nil the task whose host call calls it back: it shares its limits
+function M.enclose(task, deadline, budget, caller)
   local own = new(task, task.home)
   task.own = own
+  own.caller = caller
   if budget then
     own.budget, budget.scope = budget, own
+  elseif caller then
+    own.budget = (caller.inner or caller.home).budget
   end
   begin(own, task, deadline)
   return own

@@ -11,7 +11,7 @@ local guards = require("guards")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
-local pack, unpack = kernel.pack, kernel.unpack
+local pack, unpack, native_gethook = kernel.pack, kernel.unpack, debug.gethook
 
 local M = {}
 
@@ -46,6 +46,7 @@ end
 -- With the first limit: what cannot be interrupted gets guards, what is written is counted.
 local function guard(globals, allowance)
   guards.install({ string = globals.string, table = globals.table, _G = globals }, allowance)
+  globals.load = guarded.wrap_load(globals.load)
   local io = globals.io
   local print, write, stdout = globals.print, io.write, io.stdout
   local write_to = stdout.write
@@ -83,6 +84,17 @@ local function guard(globals, allowance)
   end
 end
 
+-- A watchdog's hook that is about to run must not show.
+local function gethook(...)
+  local hook, mask, steps = native_gethook(...)
+  if hook ~= "external hook" then
+    return hook, mask, steps
+  elseif type((...)) == "thread" then
+    return nil
+  end
+  return native_gethook() -- it has run meanwhile
+end
+
 --- Give the globals the libraries; `python`, lupa's own table, goes.
 function M.install(globals)
   guarded.install(globals)
@@ -96,6 +108,10 @@ function M.install(globals)
     combinators.all, combinators.race, combinators.map
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
+  globals.load = guarded.wrap_load(globals.load)
+  if kernel.can_preempt then
+    globals.debug.gethook = gethook
+  end
   globals.python = nil
   if jit then
     globals.collectgarbage = collect

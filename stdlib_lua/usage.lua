@@ -8,8 +8,8 @@
 -- is asked for.
 
 local kernel = require("kernel")
-local host = require("host")
 local listing = require("listing")
+local host = require("host")
 
 local now, all_tasks = kernel.now, listing.all
 

@@ -147,12 +147,34 @@ def test_every_function_is_documented() -> None:
 
 def test_links_lead_somewhere() -> None:
     broken = []
-    for document in [*DOCUMENTS, "docs/design.md", "docs/security.md", "docs/mission.md", "examples/README.md"]:
+    for document in [
+        *DOCUMENTS,
+        "docs/design.md",
+        "docs/security.md",
+        "docs/mission.md",
+        "examples/README.md",
+    ]:
         folder = (ROOT / document).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
             if not (folder / target).exists():
                 broken.append(f"{document}: {target}")
     assert broken == []
+
+
+@pytest.mark.parametrize("document", ["docs/security.md", "docs/isolation.md"])
+def test_each_promise_names_tests_that_exist(document: str) -> None:
+    text = (ROOT / document).read_text()
+    hostile = ROOT / "tests" / "hostile"
+    sources = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")))
+    named = re.findall(r"`(test_\w+?)_?(?:\.\.\.)?`", text)
+    missing = [name for name in named if not re.search(rf"def {name}", sources)]
+    groups = "|".join(sorted(path.name for path in hostile.iterdir()))
+    scripts = re.findall(rf"`((?:{groups})/[\w*]+)`", text)
+    missing += [name for name in scripts if not list(hostile.glob(f"{name}.lua"))]
+    files = re.findall(r"`((?:tests|benchmarks)/[\w/.]+\.(?:py|lua))`", text)
+    missing += [name for name in files if not (ROOT / name).exists()]
+    assert named
+    assert missing == []
 
 
 def test_the_reading_of_the_kernel_names_what_exists() -> None:

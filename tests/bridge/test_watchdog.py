@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
@@ -12,13 +13,25 @@ from bridge.watchdog import Watchdog
 
 
 class Target:
-    """Notes that it was asked to end its slice."""
+    """Notes what it was asked for."""
 
     def __init__(self) -> None:
+        self.said: list[str] = []
         self.asked = threading.Event()
+        self.overran = threading.Event()
+        self.is_stuck = threading.Event()
 
     def end_slice(self) -> None:
+        self.said.append("end_slice")
         self.asked.set()
+
+    def preempt(self) -> None:
+        self.said.append("preempt")
+        self.overran.set()
+
+    def stuck(self) -> None:
+        self.said.append("stuck")
+        self.is_stuck.set()
 
 
 @pytest.fixture
@@ -26,20 +39,77 @@ def target() -> Target:
     return Target()
 
 
+def watch(target: Target, **options: float) -> Watchdog:
+    return Watchdog(target, threading.Lock(), **options)
+
+
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "scheduler-watchdog"]
 
 
 def test_overdue_slice_is_asked_to_end(target: Target) -> None:
-    watchdog = Watchdog(target)
+    watchdog = watch(target, step_s=math.inf)
     watchdog.slice_begins()
     assert target.asked.wait(GIVE_UP_S)
     watchdog.slice_ends()
     watchdog.close()
+    assert set(target.said) == {"end_slice"}
+
+
+def test_step_that_goes_on_is_preempted_before_the_slice_is_ended_again(target: Target) -> None:
+    watchdog = watch(target)
+    watchdog.slice_begins()
+    assert target.overran.wait(GIVE_UP_S)
+    target.asked.clear()
+    assert target.asked.wait(GIVE_UP_S)
+    watchdog.close()
+    first = target.said.index("preempt")
+    # Each look that preempts then ends the slice: the kernel loop that the next look finds armed.
+    assert target.said[first : first + 2] == ["preempt", "end_slice"]
+
+
+def test_slice_is_asked_to_end_at_an_earlier_look_than_the_one_that_preempts(target: Target) -> None:
+    """`preempt` may read what the kernel loop does only when that was armed before and has not run."""
+    watchdog = watch(target, step_s=0.05)  # so that a late first look is not late enough
+    watchdog.slice_begins()
+    assert target.overran.wait(GIVE_UP_S)
+    watchdog.close()
+    assert target.said[0] == "end_slice"
+
+
+def test_preempting_and_ending_hold_the_lock(target: Target) -> None:
+    """A slice cannot end, nor a hook run, in the middle of a look."""
+    lock = threading.Lock()
+    watchdog = Watchdog(target, lock)
+    with lock:
+        watchdog.slice_begins()
+        assert not target.asked.wait(0.05)  # ten looks
+    assert target.asked.wait(GIVE_UP_S)
+    watchdog.slice_ends()
+    target.said.clear()
+    assert not target.is_stuck.is_set()
+    watchdog.close()
+    assert target.said == []
+
+
+def test_stuck_slice_is_reported_once_and_still_preempted(target: Target) -> None:
+    watchdog = watch(target, step_s=0.0, stuck_s=0.02)
+    watchdog.slice_begins()
+    assert target.is_stuck.wait(GIVE_UP_S)
+    for _ in range(5):
+        target.asked.clear()
+        assert target.asked.wait(GIVE_UP_S)
+    assert target.said.count("stuck") == 1
+    watchdog.slice_ends()
+    target.is_stuck.clear()
+    watchdog.slice_begins()
+    assert target.is_stuck.wait(GIVE_UP_S)
+    watchdog.close()
+    assert target.said.count("stuck") == 2
 
 
 def test_thread_starts_with_the_first_slice_and_ends_with_close(target: Target) -> None:
-    watchdog = Watchdog(target)
+    watchdog = watch(target)
     assert threads() == []
     watchdog.slice_begins()
     assert threads() == ["scheduler-watchdog"]
@@ -49,13 +119,13 @@ def test_thread_starts_with_the_first_slice_and_ends_with_close(target: Target) 
 
 
 def test_close_without_any_slice(target: Target) -> None:
-    watchdog = Watchdog(target)
+    watchdog = watch(target)
     watchdog.close()
-    assert not target.asked.is_set()
+    assert target.said == []
 
 
 def test_watchdog_wakes_from_its_rest_for_the_next_slice(target: Target) -> None:
-    watchdog = Watchdog(target)
+    watchdog = watch(target)
     watchdog.slice_begins()
     watchdog.slice_ends()
     resting = threading.Event()

@@ -1,7 +1,7 @@
 """Run preemption.lua again and again: `preemption.py ENGINE SECONDS [SEED]`.
 
-tests/test_preemption_stress.py starts it for 3 seconds; by hand, for minutes. Real time: there is nothing to
-preempt in virtual time that real time would not interrupt, too. Slices shorter than the default make more of them.
+tests/test_preemption_stress.py starts it for 3 seconds; by hand, for minutes. In real
+time, for that is what preempts; slices shorter than the default make more preemptions.
 """
 
 from __future__ import annotations
