@@ -45,7 +45,7 @@ WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
 # In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second.
-LIMITED_VALUES = 100_000
+LIMITED_VALUES = 200_000
 
 _log = logging.getLogger("scheduler")
 

@@ -12,7 +12,7 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
-local pairs, jit = pairs, jit
+local pairs, type, find, jit = pairs, type, string.find, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -68,6 +68,7 @@ local measuring = false -- count yields and run time per task
 local booked = 0 -- while measuring: processor time up to which it has been booked
 local meter = nil -- function(task, seconds): what limits.lua does with the time of each step
 local count_task, count_call = nil, nil -- function(scope, change), function(task): the same for these
+local count_stack = nil
 local out_of_memory = nil -- function(task) -> boolean: Lua had no memory left; was that the task's limit?
 
 -- Run queue of normal priority: `cur` is this round, `nxt` the next. Two dense arrays swapped each
@@ -187,6 +188,11 @@ function M.reschedule_all(list, last, result)
   end
 end
 
+-- Lua's own message; a guard may have put the script's line in front.
+local function is_memory_error(value)
+  return type(value) == "string" and find(value, "not enough memory$") ~= nil
+end
+
 -- The first thing that runs on a task's own coroutine.
 local conclude
 function conclude(task, ok, ...)
@@ -203,7 +209,7 @@ function conclude(task, ok, ...)
     task.on = select("#", ...) > 0 and pack(...) or nil
   elseif cancels > 0 and rawequal((...), CANCEL) then
     task.state, task.on = "cancelled", nil
-  elseif out_of_memory and rawequal((...), "not enough memory") and out_of_memory(task) then
+  elseif out_of_memory and is_memory_error((...)) and out_of_memory(task) then
     task.state, task.on = "cancelled", nil
   else
     local failed = failure.capture((...), task)
@@ -416,8 +422,14 @@ function freeze(task)
   portal_parks = portal_parks + 1
   if measuring then
     book(task)
-    host.portal()
+    if count_stack then
+      count_stack(task, 1)
+    end
+    host.portal() -- (a kill by count_stack has put it among the ready ones: it comes back)
     booked = cpu_now()
+    if count_stack then
+      count_stack(task, -1)
+    end
   else
     host.portal()
   end
@@ -1043,8 +1055,9 @@ end
 
 --- Let limits.lua count: `task(scope, change)` before a task is spawned and after it has ended,
 -- `call(task)` before a host call. Either may raise. `memory(task)` after Lua's own "not enough memory".
-function M.set_counters(task, call, memory)
-  count_task, count_call, out_of_memory = task, call, memory
+-- `stack(task, change)` when its C stack is put away and taken out again.
+function M.set_counters(task, call, memory, stack)
+  count_task, count_call, out_of_memory, count_stack = task, call, memory, stack
   M.count_task = task
 end
 

@@ -115,7 +115,7 @@ end
 
 -- What the running task did was too much: it ends here, if it is to end.
 local function stop_here(task)
-  if task and kernel.cancelling() then
+  if task and scope.is_killed(task) then
     scope.check(task)
   end
 end
@@ -270,6 +270,16 @@ function M.allowance.output(n)
   add(current(), "output", "output_bytes", n)
 end
 
+-- The stack of a task that waits where Lua cannot yield is kept by Python: so many bytes, measured.
+local STACK_BYTES = 10000
+
+local function count_stack(task, change)
+  grow(budget_of(task), change * STACK_BYTES)
+  if change > 0 then
+    check_memory(task, 0) -- it is about to wait: a kill wakes it
+  end
+end
+
 local function count_call(task)
   add(task, "calls", "host_calls", 1)
 end
@@ -336,7 +346,7 @@ local function watch()
   start_meter()
   if not watching then
     watching = true
-    kernel.set_counters(count_task, count_call, out_of_memory)
+    kernel.set_counters(count_task, count_call, out_of_memory, count_stack)
     kernel.reserve = M.allowance.bytes
     if M.on_first then
       M.on_first(M.allowance)

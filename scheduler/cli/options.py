@@ -97,7 +97,7 @@ def _parser() -> _Parser:
     parser.add_argument("--sandbox", action="store_true", help="the script is not trusted: pure libraries only")
     parser.add_argument("--cpu-limit", metavar="SECONDS", help="of the processor; beyond, exit code 4")
     parser.add_argument("--memory-limit", metavar="BYTES", help="of Lua's heap, as in 100M; beyond, exit code 4")
-    parser.add_argument("--output-limit", metavar="BYTES", help="to standard output; beyond, exit code 4")
+    parser.add_argument("--output-limit", metavar="BYTES", help="to standard output; beyond, exit code 4 (with --sandbox: 64M)")
     parser.add_argument("--max-tasks", metavar="N", help="alive at the same time; beyond, exit code 4")
     parser.add_argument(
         "--slice",
@@ -147,13 +147,13 @@ def _limits(found: argparse.Namespace) -> Limits | None:
     limits = Limits(
         cpu_s=_seconds("--cpu-limit", found.cpu_limit),
         memory_bytes=_bytes("--memory-limit", found.memory_limit),
-        output_bytes=_bytes("--output-limit", found.output_limit),
+        output_bytes=_bytes("--output-limit", found.output_limit or ("64M" if found.sandbox else None)),
         tasks=_count("--max-tasks", found.max_tasks),
     )
     if len(limits.given()) == 1:  # the policy
         return None
     if found.engine == "luajit":
-        raise Usage("limits need --engine lua54 or lua55: LuaJIT cannot be interrupted")
+        raise Usage("limits and the sandbox need --engine lua54 or lua55: LuaJIT cannot be interrupted")
     return limits
 
 

@@ -1,5 +1,5 @@
 -- what: strings made of many codes, kept
--- expect: exit=4 limit=memory
+-- expect: exit=4 limit=cpu|memory
 local kept, codes = {}, {}
 for i = 1, 100000 do
   codes[i] = 0x10FFFF

@@ -1,5 +1,5 @@
 -- what: hand half a million values to Python
--- expect: exit=0|4 stdout=contained limit=memory
+-- expect: exit=1 stderr=more than 200000 values
 local t = {}
 for i = 1, 500000 do
   t[i] = i
