@@ -1,13 +1,14 @@
 """Arming: giving a running Lua coroutine a hook from another OS thread.
 
 Belongs here: where Lua keeps the fields that `lua_sethook` writes. That function is made for signal handlers,
-during which the coroutine stands still. It also visits every active function of the coroutine; in another thread
-that is a walk along a list that changes under it, and a script that returns out of a deep recursion crashed the
-process within a second (measured; tests/stress/preemption.py). What is written here instead are the same fields,
-and the flag of the function that runs now: nothing is walked. Functions called later see the hook by themselves.
+during which the coroutine stands still. It also visits every active function of the coroutine; in another
+thread that is a walk along a list that changes under it, and a script that returns out of a deep recursion
+crashed the process within a second (measured; tests/stress/preemption.py). What is written here instead are
+the same fields, and the flag of the function that runs now: nothing is walked. Functions called later see
+the hook by themselves.
 
-The fields' places belong to Lua's versions, are in no header that it installs, and are proved before the first
-use: `Arming` lets `lua_sethook` write them in a coroutine that stands still and looks where it wrote.
+The fields' places belong to Lua's versions, are in no header that it installs, and are proved before the
+first use: `Arming` lets `lua_sethook` write them in a coroutine that stands still and looks where it wrote.
 """
 
 from __future__ import annotations

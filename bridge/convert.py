@@ -147,7 +147,8 @@ class Converter:
             self._left -= 1
             if self._left < 0:
                 raise ConversionError(
-                    f"{where[:60]}: more than {self.max_values} values; a table that is reached twice counts twice"
+                    f"{where[:60]}: more than {self.max_values} values; "
+                    "a table that is reached twice counts twice"
                 )
             name = self._key(key, where)
             kind = type(item)

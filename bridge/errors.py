@@ -79,7 +79,9 @@ class LuaError(SchedulerError):
         """Return message, Lua traceback and task as people read them on a terminal."""
         if self.errors:
             parts = [error.report() for error in self.errors[:MAX_PARTS]]
-            return "\n".join([f"{len(self.errors)} tasks failed:", *parts, *_more(len(self.errors), MAX_PARTS)])
+            return "\n".join(
+                [f"{len(self.errors)} tasks failed:", *parts, *_more(len(self.errors), MAX_PARTS)]
+            )
         lines = [self.message]
         if self.lua_traceback:
             lines.append(self.lua_traceback)

@@ -1,15 +1,16 @@
 """Preemption: the watchdog's way into a task that does not give up the processor.
 
-Belongs here: which coroutine is armed with a hook, and the hook. What becomes of the task is the kernel's affair
-(stdlib_lua/preemption.lua); its stack stays as it is, on a greenlet (portal.py).
+Belongs here: which coroutine is armed with a hook, and the hook. What becomes of the task is the kernel's
+affair (stdlib_lua/preemption.lua); its stack stays as it is, on a greenlet (portal.py).
 
-Arm outward-in. The kernel loop's coroutine was armed at an earlier look, and has not run an instruction since: it is
-resuming the task. The coroutines of the task and of the script's own inside it are in `kernel.nest.levels`,
-outermost first. No stack is read from here: it may move at any moment (measured: a crash within a second).
+Arm outward-in. The kernel loop's coroutine was armed at an earlier look, and has not run an instruction
+since: it is resuming the task. The coroutines of the task and of the script's own inside it are in
+`kernel.nest.levels`, outermost first. No stack is read from here: it may move at any moment (measured: a
+crash within a second).
 
-Why a pointer that was read is still valid when it is armed: to let go a coroutine, the one that resumed it must go
-on; that one is armed already, and its hook first takes the lock that is held here. (The kernel loop's hook is
-plain Lua; but the loop keeps what it has resumed until the driver has got the lock.)
+Why a pointer that was read is still valid when it is armed: to let go a coroutine, the one that resumed it
+must go on; that one is armed already, and its hook first takes the lock that is held here. (The kernel
+loop's hook is plain Lua; but the loop keeps what it has resumed until the driver has got the lock.)
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from bridge.capi import NO_HOOK, CApi, Hook
 
 __all__ = ["Preemption"]
 
-# Instructions until the next try where the kernel itself is running, whose functions are short. Primes: in a loop of
-# the script that calls one, always the same number could always end in that one.
+# Instructions until the next try where the kernel itself is running, whose functions are short. Primes: in
+# a loop of the script that calls one, always the same number could always end in that one.
 _SOON = (41, 53, 67, 79)
 
 

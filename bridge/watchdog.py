@@ -35,8 +35,8 @@ class _Target(Protocol):
 class Watchdog:
     """Calls its target, from its own thread and holding the lock, about a slice that lasts too long.
 
-    `end_slice()` at every look after `SLICE_S`; after `step_s`, before it, `preempt()`: so that preempting always
-    comes at least a look later; `stuck()` once after `stuck_s`.
+    `end_slice()` at every look after `SLICE_S`; after `step_s`, before it, `preempt()`: so that preempting
+    always comes at least a look later; `stuck()` once after `stuck_s`.
     """
 
     def __init__(

@@ -40,7 +40,8 @@ from scheduler.values import Values
 
 __all__ = ["Driver"]
 
-# lupa's own limit stands so far behind ours: ours is looked at every 10 ms, and Lua needs some memory to end a task.
+# lupa's own limit stands so far behind ours: ours is looked at every 10 ms, and Lua needs some memory to
+# end a task.
 WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
@@ -101,7 +102,9 @@ class Driver:
             self.values.converter.check_room = self._check_room
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
-        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s, stuck_s=stuck_s)
+        self._watchdog = Watchdog(
+            self, preemption.lock if preemption else threading.Lock(), step_s=slice_s, stuck_s=stuck_s
+        )
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
             self._lua.time_slices(SLICE_S)
@@ -482,7 +485,9 @@ class Driver:
         """Spawn a Lua function (lupa's object); `call` is the host call that calls it back, 0 for none."""
         self.check_open()
         values = self.values.to_lua(args)
-        task_id = self._lua.spawn_function(function, name.encode(), timeout, self._spec(limits), call, *values)
+        task_id = self._lua.spawn_function(
+            function, name.encode(), timeout, self._spec(limits), call, *values
+        )
         return self._spawned(task_id, name, name)
 
     def spawn_wait(self, event: str) -> LuaTask:

@@ -143,7 +143,7 @@ class Runtime:
         self._driver.cancel_all(reason)
 
     def kill(self, reason: str = "killed by the embedding program") -> None:
-        """Cancel every task past every shield: each wait ends, each later one raises at once. Checkpoint: no."""
+        """Cancel every task past every shield: each wait ends, each later one raises. Checkpoint: no."""
         self._driver.kill_all(reason)
 
     def tasks(self) -> tuple[TaskInfo, ...]:
@@ -200,7 +200,8 @@ async def open_runtime(
             from the first use on, and with the default capacity (see `Capacity`).
         slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
             math.inf: never.
-        on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort" ends
+        on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort"
+        ends
             the process with exit code 4; a function is called from another OS thread; None: nothing.
         isolate: run Lua in a child process (docs/isolation.md).
         portal: False makes waits in places where Lua cannot yield raise, as on platforms without it.

@@ -37,8 +37,8 @@ end
 
 local OPEN = { ["coroutine.lua"] = true, ["combinators.lua"] = true, ["listing.lua"] = true }
 
--- Files that could as well be a script's: what they do may take as long as a script wants, and leaves nothing of the
--- kernel's half-done.
+-- Files that could as well be a script's: what they do may take as long as a script wants, and leaves
+-- nothing of the kernel's half-done.
 local function is_open(file)
   return find(file, "^guard_") or find(file, "^sandbox") or OPEN[file]
 end

@@ -50,9 +50,9 @@ M.TIMEOUT = TIMEOUT
 
 local tasks = {} -- coroutine -> task, from spawn to end
 local LOOP = {} -- stands there for the coroutines of kernel loops
--- The coroutines that run: levels[1] is the running task's, `nobody` when none runs; behind it the script's own
--- inside it, outermost first, levels[nest.depth] being the innermost (coroutine.lua). Read also from the
--- watchdog's thread (bridge/preemption.py), hence: the array never grows, and each slot always holds a
+-- The coroutines that run: levels[1] is the running task's, `nobody` when none runs; behind it the script's
+-- own inside it, outermost first, levels[nest.depth] being the innermost (coroutine.lua). Read also from
+-- the watchdog's thread (bridge/preemption.py), hence: the array never grows, and each slot always holds a
 -- coroutine. Lua allows fewer than 200 resumes inside one another.
 local nobody = create(function() end)
 local levels = {}

@@ -284,7 +284,8 @@ local function count_call(task)
   add(task, "calls", "host_calls", 1)
 end
 
--- Lua itself had no memory left (the runtime's outer wall): the first limit of memory around the task is passed.
+-- Lua itself had no memory left (the runtime's outer wall): the first limit of memory around the task is
+-- passed.
 local function out_of_memory(task)
   local budget = budget_of(task)
   while budget do
@@ -359,7 +360,8 @@ local function limit_of(spec, key)
 end
 
 --- Make a budget; `scope.run` or `scope.enclose` gives it its scope.
----@param spec table {cpu_s=, cpu_percent=, memory_bytes=, wall_s=, tasks=, output_bytes=, host_calls=, policy=}
+---@param spec table {cpu_s=, cpu_percent=, memory_bytes=, wall_s=, tasks=, output_bytes=, host_calls=,
+--   policy=}
 ---@param outer table|nil the budget around it
 ---@return table budget
 function M.new(spec, outer)

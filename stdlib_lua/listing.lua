@@ -1,6 +1,7 @@
 --- Listing: the live tasks in order.
 --
--- Belongs here: the sorting, which may take long and therefore may be interrupted; that is why it is not the kernel's.
+-- Belongs here: the sorting, which may take long and therefore may be interrupted; that is why it is not
+-- the kernel's.
 
 local kernel = require("kernel")
 

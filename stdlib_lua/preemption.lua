@@ -1,9 +1,9 @@
 --- Preemption: what becomes of a task that does not give up the processor.
 --
--- Belongs here: the kernel's answer to the watchdog (bridge/preemption.py). Its hook stops the task between two
--- of its instructions; then this decides, outside the task, for there may be no room for a call inside.
--- A preemption is a checkpoint: in a cancelled task the mark is raised. A killed task that goes on all the same
--- is abandoned.
+-- Belongs here: the kernel's answer to the watchdog (bridge/preemption.py). Its hook stops the task between
+-- two of its instructions; then this decides, outside the task, for there may be no room for a call inside.
+-- A preemption is a checkpoint: in a cancelled task the mark is raised. A killed task that goes on all the
+-- same is abandoned.
 
 local kernel = require("kernel")
 local scope = require("scope")

@@ -95,7 +95,9 @@ local function check_options(options, name)
       bad_argument(
         1,
         name,
-        "unknown option '" .. tostring(key) .. "'; known are name, priority, timeout, background, limits",
+        "unknown option '"
+          .. tostring(key)
+          .. "'; known are name, priority, timeout, background, limits",
         2
       )
     elseif type(value) ~= expected then

@@ -29,7 +29,8 @@ after it; every other word, and everything after "--", goes to the script (`arg`
 
 _EPILOG = """\
 exit codes: 0 success; 1 the script raised; 2 usage or unreadable script; 3 deadlock;
-4 a limit was reached; 124 timeout; 130 Ctrl-C (the first cancels and lets cleanup run, the second ends at once); or what os.exit says
+4 a limit was reached; 124 timeout; 130 Ctrl-C (the first cancels and lets cleanup run,
+the second ends at once); or what os.exit says
 
 examples:
   python -m scheduler hello.lua
@@ -94,10 +95,18 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--virtual-clock", action="store_true", help="time jumps whenever every task waits for it"
     )
-    parser.add_argument("--sandbox", action="store_true", help="the script is not trusted: pure libraries only")
+    parser.add_argument(
+        "--sandbox", action="store_true", help="the script is not trusted: pure libraries only"
+    )
     parser.add_argument("--cpu-limit", metavar="SECONDS", help="of the processor; beyond, exit code 4")
-    parser.add_argument("--memory-limit", metavar="BYTES", help="of Lua's heap, as in 100M; beyond, exit code 4")
-    parser.add_argument("--output-limit", metavar="BYTES", help="to standard output; beyond, exit code 4 (with --sandbox: 64M)")
+    parser.add_argument(
+        "--memory-limit", metavar="BYTES", help="of Lua's heap, as in 100M; beyond, exit code 4"
+    )
+    parser.add_argument(
+        "--output-limit",
+        metavar="BYTES",
+        help="to standard output; beyond, exit code 4 (with --sandbox: 64M)",
+    )
     parser.add_argument("--max-tasks", metavar="N", help="alive at the same time; beyond, exit code 4")
     parser.add_argument(
         "--slice",

@@ -130,7 +130,9 @@ class _Child:
             detect_deadlock=start.detect_deadlock,
             measure=start.measure,
             portal=start.portal,
-            sandbox=None if start.sandbox is None else Sandbox(allow=start.sandbox.allow, env=start.sandbox.env),
+            sandbox=None
+            if start.sandbox is None
+            else Sandbox(allow=start.sandbox.allow, env=start.sandbox.env),
             limits=_budget(start.budget),
             on_stuck="abort",
         ) as runtime:

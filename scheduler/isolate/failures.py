@@ -76,7 +76,9 @@ def _row(failure: Failure) -> tuple[Any, ...]:
         failure.spawned_at.encode(),
         cause,
         parts,
-        None if failure.limit is None else {1: failure.limit[0].encode(), 2: failure.limit[1], 3: failure.limit[2]},
+        None
+        if failure.limit is None
+        else {1: failure.limit[0].encode(), 2: failure.limit[1], 3: failure.limit[2]},
     )
 
 

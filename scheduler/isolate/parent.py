@@ -123,7 +123,9 @@ class IsolatedDriver:
                     self._functions.spec(self._functions.add("require", self._modules.read)),
                     signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL,
                     _budget(budget),
-                    None if sandbox is None else protocol.SandboxSpec(sorted(sandbox.allow), _environment(sandbox)),
+                    None
+                    if sandbox is None
+                    else protocol.SandboxSpec(sorted(sandbox.allow), _environment(sandbox)),
                 )
             )
             async with trio.open_nursery() as nursery:

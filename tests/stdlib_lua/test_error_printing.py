@@ -24,9 +24,18 @@ async def failure(engine: str, code: str) -> scheduler.LuaError:
         ("error(('x'):rep(1e6), 0)", "xxx"),
         ("error(setmetatable({}, { __tostring = function() return ('y'):rep(1e6) end }))", "yyy"),
         ("error(setmetatable({}, { __name = ('z'):rep(1e6) }))", "zzz"),
-        ("error(setmetatable({}, { __tostring = function() error('no') end }))", "(error object is a table value"),
-        ("error(setmetatable({}, { __tostring = function() return {} end }))", "(error object is a table value"),
-        ("local function f() return f() .. '' end error(setmetatable({}, { __tostring = f }))", "(error object"),
+        (
+            "error(setmetatable({}, { __tostring = function() error('no') end }))",
+            "(error object is a table value",
+        ),
+        (
+            "error(setmetatable({}, { __tostring = function() return {} end }))",
+            "(error object is a table value",
+        ),
+        (
+            "local function f() return f() .. '' end error(setmetatable({}, { __tostring = f }))",
+            "(error object",
+        ),
         ("error(setmetatable({}, { __tostring = function() sleep(1) return 'slept' end }))", "slept"),
         ("error(setmetatable({}, { __tostring = function(e) error(e) end }))", "(error object"),
         ("error({ kind = ('k'):rep(1e6), message = ('m'):rep(1e6) })", "mmm"),
