@@ -137,6 +137,7 @@ class Loops:
                 loop.paused = True
                 return b"slice", None
             elif tag == b"overrun":
+                loop.frozen = True  # should this fail, it never goes on
                 loop.verdict = self._overrun()
                 if loop.verdict in (b"aside", b"abandoned"):
                     loop.frozen = True

@@ -51,7 +51,8 @@ class Watchdog:
         self._target = target
         self._lock = lock
         self._step_s = step_s
-        self._stuck_s = stuck_s
+        # May become less while it works.
+        self.stuck_s = stuck_s
         # When the running slice began (time.perf_counter), 0.0 between slices.
         self._began = 0.0
         self._resting = False
@@ -100,7 +101,7 @@ class Watchdog:
             else:
                 quiet = 0
                 lasted = time.perf_counter() - began
-                if lasted >= self._stuck_s and reported != began:
+                if lasted >= self.stuck_s and reported != began:
                     reported = began
                     self._target.stuck()
                 elif lasted >= SLICE_S:

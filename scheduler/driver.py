@@ -48,6 +48,9 @@ MARGIN_BYTES = 8 * 1024**2
 # In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second.
 LIMITED_VALUES = 200_000
 
+# The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
+STUCK_GRACE_S = 2.0
+
 _log = logging.getLogger("scheduler")
 
 
@@ -62,7 +65,6 @@ class Driver:
         portal: bool,
         measure: bool,
         slice_s: float = STEP_S,
-        stuck_s: float = math.inf,
         on_stuck: Callable[[], None] | None = None,
         memory_bytes: float | None = None,
     ) -> None:
@@ -75,8 +77,8 @@ class Driver:
             portal: see VM.
             measure: count steps and run time of each task.
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
-            stuck_s: when a slice has lasted so long, which only a single call of a C function can do ...
-            on_stuck: ... this is called, from another OS thread.
+            on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a single
+                call of a C function can do.
             memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
         """
         clock = trio.lowlevel.current_clock()
@@ -103,7 +105,7 @@ class Driver:
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
         self._watchdog = Watchdog(
-            self, preemption.lock if preemption else threading.Lock(), step_s=slice_s, stuck_s=stuck_s
+            self, preemption.lock if preemption else threading.Lock(), step_s=slice_s
         )
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
@@ -411,11 +413,14 @@ class Driver:
         self.values.converter.max_values = LIMITED_VALUES
 
     def _spec(self, limits: Limits | None) -> Any:
+        """Return the limits as the kernel takes them; from now on a single call may not outlast them by far."""
         if limits is None:
             return None
         if self.vm.preemption is None:
             reason = self.vm.preemption_missing
             raise ValueError(f"limits need preemption, which {self.vm.engine} does not have here: {reason}")
+        if self._on_stuck is not None:
+            self._watchdog.stuck_s = min(self._watchdog.stuck_s, stuck_after(limits))
         return self.values.converter.to_lua(limits.given())
 
     def open_resources(self, capacity: Capacity) -> Resources:
@@ -580,6 +585,11 @@ class Driver:
         if not crashed:
             self.vm.close()
         self.loops.close()
+
+
+def stuck_after(limits: Limits) -> float:
+    """Seconds after which one slice has outlasted the limits by `STUCK_GRACE_S`."""
+    return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
 
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:

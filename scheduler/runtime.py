@@ -25,10 +25,8 @@ from scheduler.sandbox import Sandbox
 from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
-__all__ = ["STUCK_GRACE_S", "Runtime", "open_runtime", "run"]
+__all__ = ["Runtime", "open_runtime", "run"]
 
-# The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
-STUCK_GRACE_S = 2.0
 
 
 class Runtime:
@@ -200,7 +198,7 @@ async def open_runtime(
             from the first use on, and with the default capacity (see `Capacity`).
         slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
             math.inf: never.
-        on_stuck: what to do when one call of a C function outlasts the limits by `STUCK_GRACE_S`: "abort"
+        on_stuck: what to do when one call of a C function outlasts the limits by 2 s: "abort"
         ends
             the process with exit code 4; a function is called from another OS thread; None: nothing.
         isolate: run Lua in a child process (docs/isolation.md).
@@ -214,6 +212,8 @@ async def open_runtime(
     if isolate and resources is not None:
         raise ValueError("an isolated runtime counts no resources of single tasks; use ProcessLimits")
     if isolate:
+        if on_stuck not in (None, "abort"):
+            raise ValueError("on_stuck: an isolated runtime that is stuck is killed; leave it out")
         from scheduler.isolate.opening import open_isolated  # inside: needs msgspec, and 30 ms
 
         async with open_isolated(
@@ -225,6 +225,7 @@ async def open_runtime(
             limits=isolate if isinstance(isolate, ProcessLimits) else None,
             sandbox=sandbox,
             budget=limits,
+            slice_s=slice_s,
         ) as runtime:
             yield runtime
         return
@@ -237,7 +238,6 @@ async def open_runtime(
         portal=portal,
         measure=measure,
         slice_s=slice_s,
-        stuck_s=_stuck_after(limits),
         on_stuck=functools.partial(_abort, limits) if on_stuck == "abort" else on_stuck,
         memory_bytes=None if limits is None else limits.memory_bytes,
     )
@@ -270,12 +270,6 @@ async def open_runtime(
         error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
     )
     _raise(failures)
-
-
-def _stuck_after(limits: Limits | None) -> float:
-    if limits is None:
-        return math.inf
-    return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
 
 
 def _abort(limits: Limits | None) -> None:

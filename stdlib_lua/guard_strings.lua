@@ -98,7 +98,7 @@ local short_templates, kept = {}, 0
 local MAX_TEMPLATE, MAX_KEPT = 60, 400
 
 local function is_short(template)
-  if type(template) ~= "string" or #template > MAX_TEMPLATE then
+  if type(template) ~= "string" or #template > MAX_TEMPLATE or find(template, "%q", 1, true) then
     return false
   end
   kept = kept + 1
@@ -107,6 +107,22 @@ local function is_short(template)
   end
   short_templates[template] = true
   return true
+end
+
+-- %q takes 10 ns a byte and twice the room, and cannot be interrupted.
+local MAX_QUOTED = 1000000
+
+local function refuse_quoting(template, ...)
+  if type(template) ~= "string" or not find(template, "%q", 1, true) then
+    return
+  end
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if type(value) == "string" and #value > MAX_QUOTED then
+      local why = "a string of " .. #value .. " bytes is too long for '%q' in a limited run"
+      error("bad argument #" .. i + 1 .. " to 'format' (" .. why .. ")", 3)
+    end
+  end
 end
 
 -- What format itself complains about; everything else comes from a `__tostring`.
@@ -129,6 +145,7 @@ function M.new_format(reserve)
       if bytes > SMALL then
         reserve(bytes)
       end
+      refuse_quoting(template, ...)
     end
     local ok, result = pcall(native_format, template, ...)
     if ok then

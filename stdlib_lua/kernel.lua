@@ -78,6 +78,7 @@ local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
 
 local classified = false -- whether any task was ever of another class
+local cut = false -- a preemption has cut the round short
 local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
 local timed = 0 -- parked tasks with a timer; both spare `reschedule` a look at the task
@@ -588,7 +589,7 @@ end
 ---@param task table
 function M.set_aside(task)
   preemptions = preemptions + 1
-  overdue, special = true, true
+  overdue, special, cut = true, true, true
   if measuring then
     book(task)
   end
@@ -613,7 +614,7 @@ end
 function M.abandon(task)
   leave_levels()
   levels[1] = nobody
-  overdue, special = true, true
+  overdue, special, cut = true, true, true
   tasks[task.co] = LOOP
   local co = create(body)
   task.co, task.on = co, nil
@@ -878,6 +879,17 @@ local function forget_leftover()
   end
 end
 
+-- A task overran its slice and others of its round have not run yet. What became ready meanwhile goes first: ten busy
+-- tasks that begin together would else hold up a timer for ten slices.
+local function put_back()
+  switches = switches - (tail - head + 1)
+  for i = head, tail do
+    ntail = ntail + 1
+    nxt[ntail] = cur[i]
+  end
+  head = tail + 1
+end
+
 local function next_round()
   if ntail == 0 then
     return false
@@ -940,6 +952,12 @@ local function run(me)
   loop_id = me
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   fire_timers()
+  if cut then
+    cut = false
+    if ntail > 0 and head <= tail then
+      put_back()
+    end
+  end
   if measuring then
     booked = cpu_now() -- from here on everything is some task's: the kernel's own work is the next one's
   end

@@ -129,7 +129,8 @@ end
 -- Counting
 
 local function heap()
-  return collectgarbage("count") * 1024
+  local size = collectgarbage("count")
+  return size and size * 1024 or measured -- none while a finalizer runs
 end
 
 local function grow(budget, grown)

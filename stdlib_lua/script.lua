@@ -11,6 +11,7 @@ local guards = require("guards")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
+local setmetatable, rawget, rawset = setmetatable, rawget, rawset
 local pack, unpack, native_gethook = kernel.pack, kernel.unpack, debug.gethook
 
 local M = {}
@@ -43,10 +44,29 @@ local function collect(option, ...)
   return collectgarbage(option, ...)
 end
 
+-- Lua runs no hooks while a finalizer runs. In a coroutine of its own it does, so that one that never ends can be
+-- stopped.
+local function with_finalizers(native)
+  local ours = setmetatable({}, { __mode = "k" })
+  return function(...)
+    local _, metatable = ...
+    local finalizer = type(metatable) == "table" and rawget(metatable, "__gc")
+    if type(finalizer) == "function" and not ours[finalizer] then
+      local function in_coroutine(object)
+        guarded.wrap(finalizer)(object)
+      end
+      ours[in_coroutine] = true
+      rawset(metatable, "__gc", in_coroutine)
+    end
+    return native(...)
+  end
+end
+
 -- With the first limit: what cannot be interrupted gets guards, what is written is counted.
 local function guard(globals, allowance)
   guards.install({ string = globals.string, table = globals.table, _G = globals }, allowance)
   globals.load = guarded.wrap_load(globals.load)
+  globals.setmetatable = with_finalizers(globals.setmetatable)
   local io = globals.io
   local print, write, stdout = globals.print, io.write, io.stdout
   local write_to = stdout.write
@@ -84,15 +104,19 @@ local function guard(globals, allowance)
   end
 end
 
--- A watchdog's hook that is about to run must not show.
-local function gethook(...)
-  local hook, mask, steps = native_gethook(...)
-  if hook ~= "external hook" then
-    return hook, mask, steps
-  elseif type((...)) == "thread" then
+local function shown(hook, ...)
+  if hook == "external hook" then
     return nil
   end
-  return native_gethook() -- it has run meanwhile
+  return hook, ...
+end
+
+-- A watchdog's hook that is about to run must not show.
+local function gethook(...)
+  if native_gethook(...) == "external hook" and type((...)) ~= "thread" then
+    return shown(native_gethook()) -- it has run meanwhile
+  end
+  return shown(native_gethook(...))
 end
 
 --- Give the globals the libraries; `python`, lupa's own table, goes.

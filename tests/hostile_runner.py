@@ -49,6 +49,12 @@ class Heartbeat:
             self.beat()
 
 
+async def _kill_late(runtime: scheduler.Runtime, seconds: float) -> None:
+    # As the command line does: a shield does not outlast the time.
+    await trio.sleep(seconds)
+    runtime.kill()
+
+
 async def beside_a_heartbeat(
     script: Path, engine: str, limits: scheduler.Limits, timeout_s: float
 ) -> dict[str, object]:
@@ -56,11 +62,14 @@ async def beside_a_heartbeat(
     sandbox = scheduler.Sandbox(allow=scheduler.Sandbox().allow | {"beat"})
     code = 0
     async with trio.open_nursery() as nursery:
-        async with scheduler.open_runtime(engine=engine, sandbox=sandbox) as runtime:
+        # Somewhat more for all: behind it stands the wall that no single call passes.
+        wall = scheduler.Limits(memory_bytes=MEMORY_BYTES * 1.1)
+        async with scheduler.open_runtime(engine=engine, sandbox=sandbox, limits=wall) as runtime:
             host, lua = Heartbeat(), Heartbeat()
             nursery.start_soon(host.beat_for_ever)
             runtime.register("beat", lua.beat)
             runtime.spawn(HEARTBEAT, name="heartbeat")
+            nursery.start_soon(_kill_late, runtime, timeout_s + 2)
             try:
                 await runtime.spawn(script, limits=limits, timeout=timeout_s).join()
             except scheduler.LimitReached:
@@ -85,7 +94,7 @@ def main() -> None:
     parser.add_argument("--max-tasks", type=int)
     parser.add_argument("script", type=Path)
     given = parser.parse_args()
-    limits = scheduler.Limits(cpu_s=CPU_S, memory_bytes=MEMORY_BYTES, tasks=given.max_tasks)
+    limits = scheduler.Limits(cpu_s=CPU_S, memory_bytes=MEMORY_BYTES, output_bytes=64e6, tasks=given.max_tasks)
     report = trio.run(beside_a_heartbeat, given.script, given.engine, limits, given.timeout)
     flush_stdout()  # Lua's own buffer: the report has to be the last line
     sys.stdout.write(f"\n{json.dumps(report)}\n")

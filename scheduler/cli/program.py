@@ -174,6 +174,7 @@ def _runtime(options: Options) -> AbstractAsyncContextManager[Runtime]:
         virtual_clock=options.virtual_clock,
         sandbox=sandbox,
         budget=options.limits,
+        slice_s=options.slice_s,
     )
 
 

@@ -135,6 +135,7 @@ class _Child:
             else Sandbox(allow=start.sandbox.allow, env=start.sandbox.env),
             limits=_budget(start.budget),
             on_stuck="abort",
+            slice_s=start.slice_s,
         ) as runtime:
             self._runtime = runtime
             try:

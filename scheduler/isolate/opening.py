@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from bridge.watchdog import STEP_S
 from scheduler import runtime as ordinary
 from scheduler.isolate.limits import ProcessLimits
 from scheduler.isolate.parent import IsolatedDriver
@@ -33,6 +34,7 @@ async def open_isolated(
     virtual_clock: bool = False,
     sandbox: Sandbox | None = None,
     budget: Limits | None = None,
+    slice_s: float = STEP_S,
 ) -> AsyncIterator[Runtime]:
     """Open a Lua runtime in a child process; used as one of `open_runtime` is.
 
@@ -45,7 +47,7 @@ async def open_isolated(
         measure: count steps and processor time per task.
         portal: whether waits work where Lua cannot yield.
         limits: what the child may use; the default is 1 GiB of memory, no files, no processes.
-        sandbox: see `open_runtime`.
+        sandbox: see `open_runtime`; so for `slice_s`.
         budget: its `limits`: of all scripts together. `limits` are the child's, by default somewhat wider.
         virtual_clock: the child's time jumps whenever its tasks all wait; it knows nothing of a virtual
             clock of this program.
@@ -64,6 +66,7 @@ async def open_isolated(
         virtual_clock=virtual_clock,
         sandbox=sandbox,
         budget=budget,
+        slice_s=slice_s,
     )
     async with _own(driver) as runtime:
         yield runtime

@@ -84,6 +84,7 @@ class IsolatedDriver:
         measure: bool,
         portal: bool,
         limits: ProcessLimits,
+        slice_s: float,
         budget: Limits | None = None,
         sandbox: Sandbox | None = None,
         virtual_clock: bool = False,
@@ -97,6 +98,7 @@ class IsolatedDriver:
             measure: count steps and time.
             portal: whether waits work everywhere.
             limits: what the child may use.
+            slice_s: see Driver.
             budget: what its scripts together may use.
             sandbox: what they may reach.
             virtual_clock: the child's time jumps whenever its tasks all wait.
@@ -122,6 +124,7 @@ class IsolatedDriver:
                     limits.open_files,
                     self._functions.spec(self._functions.add("require", self._modules.read)),
                     signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL,
+                    slice_s,
                     _budget(budget),
                     None
                     if sandbox is None

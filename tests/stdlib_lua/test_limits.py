@@ -1,0 +1,449 @@
+"""Limits: what is counted, what happens when it is used up, and that everybody else lives on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import trio
+from conftest import Lua, Shell, opened
+
+import scheduler
+from scheduler import CpuLimitExceeded, LimitReached, Limits, MemoryLimitExceeded
+
+# What a busy task does takes real time; no test asserts how much.
+real_time = pytest.mark.trio(run=trio.run)
+
+PRELUDE = """
+local function told(value, err)
+  if value ~= nil then return "value", value end
+  return err.kind, err.limit, err.used > err.allowed or err.used == err.allowed, err.allowed
+end
+local function loop() while true do end end
+local function fill() local t = {} for i = 1, 1e9 do t[i] = { i } end end
+"""
+
+
+@pytest.fixture(name="lua")
+def limited_lua(lua_with_close: Lua) -> Lua:
+    """Run Lua source after `PRELUDE`, on the engines that can limit."""
+
+    async def run(code: str, *args: Any, **options: Any) -> Any:
+        return await lua_with_close(PRELUDE + code, *args, **options)
+
+    return run
+
+
+# -- each limit ------------------------------------------------------------------------------------
+
+REACHED = {
+    "cpu": ("cpu_s = 0.03", "loop", 0.03),
+    "memory": ("memory_bytes = 3e6", "fill", 3e6),
+    "wall": ("wall_s = 5", "function() sleep(100) end", 5),
+    "tasks": ("tasks = 3", "function() for _ = 1, 9 do task.spawn(sleep, 1) end end", 3),
+    "output": ("output_bytes = 10", "function() allow(100) end", 10),
+    "host_calls": ("host_calls = 2", "function() for _ = 1, 9 do host() end end", 2),
+}
+
+
+@real_time
+@pytest.mark.parametrize("limit", ["cpu", "memory"])
+async def test_busy_limit_is_reached(lua: Lua, limit: str) -> None:
+    spec, fn, allowed = REACHED[limit]
+    assert await lua(f"return told(task.limit({{ {spec} }}, {fn}))") == ("limit", limit, True, allowed)
+
+
+@pytest.mark.parametrize("limit", ["wall", "tasks", "host_calls"])
+async def test_limit_is_reached(lua: Lua, limit: str) -> None:
+    spec, fn, allowed = REACHED[limit]
+    code = f"local v, e = task.limit({{ {spec} }}, {fn}) return v, e.kind, e.limit, e.allowed"
+    assert await lua(code, host={"host": lambda: None}) == (None, "limit", limit, allowed)
+
+
+async def test_output_limit_is_reached(engine_with_close: str) -> None:
+    """Output is counted where it can be seen: in the sandbox."""
+    async with opened(engine_with_close, sandbox=scheduler.Sandbox(), detect_deadlock=True) as runtime:
+        with pytest.raises(LimitReached, match=r"limit reached: output: used .* allowed 10 bytes") as caught:
+            await runtime.run("print(('x'):rep(100)) error('goes on')", limits=Limits(output_bytes=10))
+    assert (caught.value.limit, caught.value.allowed) == ("output", 10)
+
+
+async def test_what_stays_within_its_limits_gets_its_values(lua: Lua) -> None:
+    spec = "{ cpu_s = 100, memory_bytes = 1e9, wall_s = 100, tasks = 9, output_bytes = 9, host_calls = 9 }"
+    code = (
+        f"return select('#', task.limit({spec}, function(...) sleep(1) host() return ... end, nil, 2, nil))"
+    )
+    assert await lua(code, host={"host": lambda: None}) == 3
+
+
+async def test_limits_that_are_exactly_used_are_not_reached(lua: Lua) -> None:
+    code = """
+        return task.limit({ tasks = 2, host_calls = 2 }, function()
+          for _ = 1, 3 do
+            local a, b = task.spawn(sleep, 1), task.spawn(sleep, 1)
+            a:join() b:join()
+          end
+          host() host()
+          return "fine"
+        end)
+    """
+    assert await lua(code, host={"host": lambda: None}) == "fine"
+
+
+async def test_message_says_which_how_much_and_of_whom(lua: Lua) -> None:
+    result = await lua("""
+        local message
+        task.spawn_with({ name = "worker" }, function()
+          local _, err = task.limit({ wall_s = 2 }, sleep, 9)
+          message = tostring(err)
+        end):join()
+        return message
+    """)
+    assert result.startswith("limit reached: wall: used 2 s, allowed 2 s")
+
+
+# -- what counts, and where ------------------------------------------------------------------------
+
+
+@real_time
+async def test_children_count(lua: Lua) -> None:
+    result = await lua("""
+        local v, e = task.limit({ cpu_s = 0.05 }, function()
+          for _ = 1, 5 do task.spawn(loop) end
+          sleep(1000)
+        end)
+        return v, e.limit
+    """)
+    assert result == (None, "cpu")
+
+
+@real_time
+async def test_garbage_does_not_count_as_memory(lua: Lua) -> None:
+    code = """
+        return task.limit({ memory_bytes = 5e6 }, function()
+          for i = 1, 100 do local t = {} for j = 1, 10000 do t[j] = j end end
+          return "fine"
+        end)
+    """
+    assert await lua(code) == "fine"
+
+
+@real_time
+@pytest.mark.parametrize(
+    ("outer", "inner", "result"),
+    [
+        ("cpu_s = 0.03", "wall_s = 1000", "outer"),
+        ("wall_s = 1000", "cpu_s = 0.03", "inner went on"),
+        ("cpu_s = 1000", "cpu_s = 0.03", "inner went on"),
+        ("cpu_s = 0.03", "cpu_s = 1000", "outer"),
+    ],
+)
+async def test_nearest_limit_that_is_reached_ends_its_own_scope(
+    lua: Lua, outer: str, inner: str, result: str
+) -> None:
+    code = f"""
+        local value, err = task.limit({{ {outer} }}, function()
+          local _, inner = task.limit({{ {inner} }}, loop)
+          return inner.kind == "limit" and "inner went on"
+        end)
+        return value or err.kind == "limit" and "outer"
+    """
+    assert await lua(code) == result
+
+
+async def test_limit_inside_does_not_loosen_the_one_around_it(lua: Lua) -> None:
+    code = """
+        local v, e = task.limit({ tasks = 2 }, function()
+          task.limit({ tasks = 100 }, function() for _ = 1, 9 do task.spawn(sleep, 1) end end)
+        end)
+        return v, e.limit, e.allowed
+    """
+    assert await lua(code) == (None, "tasks", 2)
+
+
+async def test_use_before_the_limit_does_not_count(lua: Lua) -> None:
+    code = "host() host() return task.limit({ host_calls = 1 }, function() host() return 'fine' end)"
+    assert await lua(code, host={"host": lambda: None}) == "fine"
+
+
+# -- an end, for certain ---------------------------------------------------------------------------
+
+EVASIONS = {
+    "pcall in a loop": "while true do pcall(loop) end",
+    "an error handler": "while true do xpcall(loop, loop) end",
+    "an error handler that raises": "while true do xpcall(loop, function() error('other', 0) end) end",
+    "coroutines": "while true do pcall(coroutine.wrap(loop)) end",
+    "__close": "local x <close> = setmetatable({}, { __close = loop }) loop()",
+    "a helper": "task.spawn(loop) while true do pcall(sleep, 1000) end",
+    "a shield": "task.shield(function() while true do pcall(task.shield, loop) end end)",
+    "a comparator": "while true do pcall(table.sort, { 2, 1 }, loop) end",
+    "a metamethod": "local t = setmetatable({}, { __len = loop }) while true do pcall(select, '#', #t) end",
+    "recursion": "local function deep() return 1 + deep() end while true do pcall(deep) end",
+    "a reader of load": "while true do pcall(load, loop) end",
+    "waits": "while true do pcall(task.yield) end",
+}
+
+
+@real_time
+@pytest.mark.slow
+@pytest.mark.parametrize("evasion", EVASIONS)
+async def test_kill_cannot_be_evaded(lua: Lua, evasion: str) -> None:
+    """The task's scope sees nil and an error; a neighbour lives on and the runtime works."""
+    code = f"""
+        local beats, stop = 0, false
+        local function beat() while not stop do sleep(0.001) beats = beats + 1 end return "alive" end
+        local other = task.spawn(beat)
+        local v, e = task.limit({{ cpu_s = 0.03 }}, function() {EVASIONS[evasion]} end)
+        stop = true
+        return v, e.kind, e.limit, other:join(), beats > 0
+    """
+    assert await lua(code) == (None, "limit", "cpu", "alive", True)
+
+
+@real_time
+async def test_runtime_is_usable_after_a_memory_kill(lua: Lua) -> None:
+    result = await lua("""
+        local ends = {}
+        for i = 1, 5 do
+          local _, e = task.limit({ memory_bytes = 5e6 }, fill)
+          ends[i] = e.limit
+        end
+        collectgarbage()
+        local small = collectgarbage("count") < 10000
+        local function fine() return "fine" end
+        return table.concat(ends, " "), small, task.limit({ memory_bytes = 5e6 }, fine)
+    """)
+    assert result == ("memory memory memory memory memory", True, "fine")
+
+
+@real_time
+async def test_huge_string_is_refused_before_it_is_made(engine_with_close: str) -> None:
+    async with opened(engine_with_close, sandbox=scheduler.Sandbox()) as runtime:
+        with pytest.raises(MemoryLimitExceeded):
+            await runtime.run("return ('x'):rep(1e9)", limits=Limits(memory_bytes=1e7))
+        assert runtime.statistics().lua_bytes < 1e7
+        assert await runtime.run("return ('x'):rep(3)") == "xxx"
+
+
+async def test_cleanup_of_what_a_limit_ended_from_outside_runs_not(lua: Lua) -> None:
+    """A killed task gets no further: an ordinary cancellation is what lets cleanup run."""
+    result = await lua("""
+        local log = {}
+        task.limit({ wall_s = 1 }, function()
+          local x <close> = setmetatable({}, { __close = function() sleep(1) log[#log + 1] = "slept" end })
+          sleep(100)
+        end)
+        return #log
+    """)
+    assert result == 0
+
+
+# -- policies --------------------------------------------------------------------------------------
+
+
+@real_time
+async def test_throttled_task_goes_on_and_gets_its_values(lua: Lua) -> None:
+    result = await lua("""
+        return task.limit({ cpu_s = 0.01, policy = "throttle" }, function()
+          local sum = 0
+          for i = 1, 3e6 do sum = sum + 1 end
+          return sum
+        end)
+    """)
+    assert result == 3_000_000
+
+
+@real_time
+async def test_throttled_task_gives_way(lua: Lua) -> None:
+    """Of two that only compute, the throttled one does less."""
+    result = await lua("""
+        local counts, stop = { 0, 0 }, false
+        local function count(i) while not stop do for _ = 1, 1000 do end counts[i] = counts[i] + 1 end end
+        task.spawn(task.limit, { cpu_s = 0, policy = "throttle" }, count, 1)
+        task.spawn(count, 2)
+        while counts[2] < 10000 do sleep(0.01) end
+        stop = true
+        return counts[2] > counts[1]
+    """)
+    assert result is True
+
+
+@pytest.mark.parametrize("policy", ["warn", "throttle"])
+async def test_mild_policy_is_logged(lua: Lua, policy: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="scheduler")
+    code = f"""
+        return task.limit({{ host_calls = 2, policy = "{policy}" }}, function()
+          for _ = 1, 5 do host() end
+          return "went on"
+        end)
+    """
+    assert await lua(code, host={"host": lambda: None}) == "went on"
+    messages = [record.getMessage() for record in caplog.records]
+    begin = "limit reached: host_calls: used 3, allowed 2 (task "
+    assert messages[0].startswith(begin)
+    # "warn" says so again at each doubling.
+    assert len(messages) == (2 if policy == "warn" else 1)
+    assert ("slowed down" in messages[0]) == (policy == "throttle")
+
+
+async def test_kill_around_a_mild_policy_holds(lua: Lua) -> None:
+    code = """
+        local v, e = task.limit({ host_calls = 5 }, function()
+          task.limit({ host_calls = 2, policy = "warn" }, function() while true do host() end end)
+        end)
+        return v, e.limit, e.allowed
+    """
+    assert await lua(code, host={"host": lambda: None}) == (None, "host_calls", 5)
+
+
+# -- where limits are given ------------------------------------------------------------------------
+
+
+async def test_spawn_with_limits_fails_as_a_task_does(lua: Lua) -> None:
+    result = await lua("""
+        local ok, err = pcall(task.scope, function(s)
+          s:spawn_with({ limits = { wall_s = 1 }, name = "short" }, sleep, 100)
+          sleep(50)
+        end)
+        return ok, err.kind, err.limit, task.now() < 40
+    """)
+    assert result == (False, "limit", "wall", True)
+
+
+async def test_spawn_with_limits_gives_its_values(lua: Lua) -> None:
+    code = (
+        "return task.spawn_with({ limits = { tasks = 1 } }, function(...) return ... end, 1, nil, 3):join()"
+    )
+    assert await lua(code) == (1, None, 3)
+
+
+@real_time
+async def test_limits_of_one_script_from_python(engine_with_close: str) -> None:
+    async with opened(engine_with_close) as runtime:
+        neighbour = runtime.spawn("sleep(0.01) return 'alive'")
+        with pytest.raises(
+            CpuLimitExceeded, match=r"limit reached: cpu: used .* s, allowed 0\.03 s"
+        ) as caught:
+            await runtime.spawn("while true do end", limits=Limits(cpu_s=0.03)).join()
+        error = caught.value
+        assert (error.kind, error.limit, error.allowed, error.used > 0.03) == ("limit", "cpu", 0.03, True)
+        with pytest.raises(MemoryLimitExceeded) as caught_memory:
+            await runtime.run("local t = {} for i = 1, 1e9 do t[i] = {} end", limits=Limits(memory_bytes=3e6))
+        assert caught_memory.value.current == caught_memory.value.used > 3e6
+        assert await neighbour.join() == "alive"
+        assert await runtime.run("return 1", limits=Limits(cpu_s=10)) == 1
+
+
+async def test_wall_limit_of_one_script_is_its_own_kind(engine_with_close: str) -> None:
+    async with opened(engine_with_close) as runtime:
+        with pytest.raises(LimitReached) as caught:
+            await runtime.run("sleep(100)", limits=Limits(wall_s=3))
+        assert (type(caught.value), caught.value.limit) == (LimitReached, "wall")
+        assert trio.current_time() == pytest.approx(3, abs=1)
+
+
+async def test_unheard_limit_ends_the_runtime(engine_with_close: str) -> None:
+    with pytest.raises(LimitReached):  # noqa: PT012 - the block itself raises
+        async with opened(engine_with_close) as runtime:
+            runtime.spawn("sleep(100)", limits=Limits(wall_s=3))
+            await trio.sleep_forever()
+
+
+@real_time
+async def test_limits_of_a_runtime_end_its_block(engine_with_close: str) -> None:
+    with pytest.raises(CpuLimitExceeded) as caught:  # noqa: PT012 - the block itself raises
+        async with opened(engine_with_close, limits=Limits(cpu_s=0.03)) as runtime:
+            runtime.spawn("sleep(1000)")
+            runtime.spawn("while true do pcall(function() while true do end end) end")
+            await trio.sleep_forever()
+    assert caught.value.limit == "cpu"
+
+
+async def test_tasks_of_a_runtime_count_together(engine_with_close: str) -> None:
+    with pytest.raises(LimitReached, match="limit reached: tasks: used 4, allowed 3"):
+        async with opened(engine_with_close, limits=Limits(tasks=3)) as runtime:
+            await runtime.run("for _ = 1, 9 do task.spawn(sleep, 1) end")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--cpu-limit", "0.05"], "while true do pcall(load, 'x') end", "cpu: used "),
+        (["--memory-limit", "5M"], "local t = {} while true do t[#t + 1] = {} end", "memory: used "),
+        (["--max-tasks", "5"], "for _ = 1, 9 do task.spawn(sleep, 1) end", "tasks: used 6, allowed 5"),
+        (["--sandbox", "--output-limit", "10"], "while true do print('x') end", "output: used "),
+    ],
+)
+def test_command_line_ends_with_code_4(
+    shell: Shell, engine_with_close: str, words: list[str], code: str, message: str
+) -> None:
+    exit_code, _, errors = shell.run("--engine", engine_with_close, *words, "-e", code)
+    assert (exit_code, errors.startswith(f"scheduler: limit reached: {message}")) == (4, True), errors
+    assert "Traceback" not in errors
+
+
+# -- bad specifications ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("nil, print", "bad argument #1 to 'limit' (table of limits expected, got nil)"),
+        ("5, print", "bad argument #1 to 'limit' (table of limits expected, got number)"),
+        ("{ cpu = 1 }, print", "bad argument #1 to 'limit' (unknown limit 'cpu'; known are cpu_s,"),
+        ("{ 1 }, print", "bad argument #1 to 'limit' (unknown limit '1'; known are"),
+        ("{ cpu_s = -1 }, print", "(limit 'cpu_s' must be a number that is not negative, got -1)"),
+        ("{ cpu_s = 0/0 }, print", "(limit 'cpu_s' must be a number that is not negative, got "),
+        ("{ tasks = '5' }, print", "(limit 'tasks' must be a number that is not negative, got 5)"),
+        ("{ wall_s = {} }, print", "(limit 'wall_s' must be a number that is not negative, got table"),
+        ("{ policy = 'x' }, print", "(policy must be \"kill\", \"throttle\" or \"warn\", got x)"),
+        ("{ policy = 0/0 }, print", "(policy must be \"kill\", \"throttle\" or \"warn\", got "),
+        ("{ cpu_s = 1 }", "bad argument #2 to 'limit'"),
+        ("{ cpu_s = 1 }, 5", "bad argument #2 to 'limit'"),
+    ],
+)  # fmt: skip
+async def test_bad_specification_is_refused(lua: Lua, arguments: str, message: str) -> None:
+    result = await lua(f"local ok, e = pcall(task.limit, {arguments}) return ok, tostring(e)")
+    assert result[0] is False
+    assert message in result[1]
+
+
+async def test_bad_specification_of_spawn_with_names_it(lua: Lua) -> None:
+    result = await lua("return pcall(task.spawn_with, { limits = { cpu = 1 } }, print)")
+    assert result[0] is False
+    assert "to 'spawn_with' (unknown limit 'cpu'" in result[1]
+    result = await lua("return pcall(task.spawn_with, { limits = 5 }, print)")
+    assert "option 'limits' must be a table, got number" in result[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cpu_s": -1}, "cpu_s must be a number that is not negative, got -1"),
+        ({"memory_bytes": "5M"}, "memory_bytes must be a number that is not negative, got '5M'"),
+        ({"tasks": True}, "tasks must be a number that is not negative, got True"),
+        ({"wall_s": float("nan")}, "wall_s must be a number that is not negative, got nan"),
+        ({"policy": "x"}, "policy"),
+    ],
+)
+def test_bad_limits_of_python_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Limits(**given)
+
+
+async def test_luajit_refuses_limits() -> None:
+    async with opened("luajit") as runtime:
+        ok, message = await runtime.run("return pcall(task.limit, { cpu_s = 1 }, print)")
+        assert ok is False
+        assert "limits need preemption, which this engine or platform does not offer" in message
+    with pytest.raises(ValueError, match="limits need preemption, which luajit does not have here"):
+        async with opened("luajit", limits=Limits(cpu_s=1)):
+            pass
+
+
+@pytest.mark.slow
+def test_command_line_refuses_limits_on_luajit(shell: Shell) -> None:
+    code, _, errors = shell.run("--engine", "luajit", "--cpu-limit", "1", "-e", "print(1)")
+    assert (code, "need --engine lua54 or lua55" in errors) == (2, True)
