@@ -15,7 +15,7 @@ local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
 local count, must_go_on, is_killed = scope.count, scope.must_go_on, scope.is_killed
-local gsub, running = string.gsub, coroutine.running
+local gsub, find, running = string.gsub, string.find, coroutine.running
 local CANCEL = failure.CANCEL
 local seen_by_script = kernel.seen
 local nest, levels, nobody = kernel.nest, kernel.nest.levels, kernel.nest.nobody
@@ -243,12 +243,21 @@ local looks_at_stack = { [debug.traceback] = true, [error] = true }
 ---@param native function Lua's own, or a guarded one
 function M.wrap_load(native)
   local function loaded(before, chunk, ...)
-    if not chunk and must_go_on((...), before) then
+    local message = ...
+    if chunk then
+      return chunk, ...
+    elseif must_go_on(message, before) then
       error(CANCEL, 0)
+    elseif type(message) == "string" and find(message, "^%[scheduler%]/coroutine%.lua:%d+: ") then
+      local info = getinfo(2, "Sl") -- the script's line, not that of the call below
+      message = gsub(message, "^.-:%d+: ", info.short_src .. ":" .. info.currentline .. ": ")
     end
-    return chunk, ...
+    return chunk, message
   end
   return function(...)
+    if type((...)) ~= "function" then
+      return native(...)
+    end
     return loaded(count.raises, native(...))
   end
 end

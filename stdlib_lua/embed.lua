@@ -211,6 +211,7 @@ function M.emit(...)
   return event.emit(...)
 end
 
+M.sandbox_environment = sandbox.environment
 M.complete, M.complete_cancelled = host.complete, host.complete_cancelled
 M.handle, M.object_of = host.handle, host.object_of
 M.anonymous_function, M.iterator = host.anonymous_function, host.iterator

@@ -182,7 +182,7 @@ function M.insert(list, ...)
   local count = select("#", ...)
   if type(list) == "table" then
     if count == 1 then
-      local length = #list
+      local length = real_metatable(list) or #list
       if math_type(length) ~= "integer" then
         return same(blame.refuse("table.insert", native_insert, list, ...))
       end

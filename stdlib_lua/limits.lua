@@ -427,6 +427,7 @@ local function run(spec, fn, ...)
     error("cannot limit outside a task", 3)
   end
   local budget = M.new(spec, budget_of(task))
+  budget.alive = -1 -- the task below does not count
   -- In a task of its own: one that is killed and goes on is abandoned, and the caller must not be.
   local function body(...)
     return kernel.spawn(nil, fn, select("#", ...) > 0 and pack(...) or nil):join()

@@ -158,7 +158,7 @@ async def test_trio_goes_on_beside_a_busy_task(engine_with_close: str) -> None:
     beats = 0
     async with opened(engine_with_close) as runtime:
         runtime.register("beats", lambda: beats)
-        task = runtime.spawn("local sum = 0 while beats() < 5 do for i = 1, 1e6 do sum = sum + i end end")
+        task = runtime.spawn("local sum = 0 while beats() < 5 do for i = 1, 1e7 do sum = sum + i end end")
         while task.status == "running":
             await trio.sleep(0.001)
             beats += 1

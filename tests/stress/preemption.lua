@@ -1,7 +1,7 @@
 --- Busy code of every kind, preempted in the middle, some of it cancelled, collected in between.
 -- Driven by tests/stress/preemption.py: `...` is the seed and the number of tasks; returns how many tasks
--- ended by themselves, by cancellation and by a timeout. Every kind checks its own result. luacheck: read
--- globals host_back host_many
+-- ended by themselves, by cancellation and by a timeout. Every kind checks its own result.
+-- luacheck: read globals host_back host_many
 
 local seed, count = ...
 

