@@ -6,13 +6,30 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LUA_FILES = $(shell git ls-files '*.lua' ':!tests/data')
 
-.PHONY: demo test lint format bench wheel clean
+.PHONY: demo test hostile fuzz soak stress lint format bench wheel clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not hostile"
+	$(BIN)/python -m pytest -q -m "hostile and not isolate" -k "lua54 and ends_as_documented"
+
+# All hostile scripts, each in a process of its own: both engines, with --isolate, beside a heartbeat. Takes an hour.
+hostile: $(STAMP)
+	$(BIN)/python -m pytest -q -m hostile
+
+# Mutated and generated Lua programs, sandboxed and limited: FUZZ_SECONDS=600 FUZZ_SEED=1000 make fuzz
+fuzz: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/fuzz.py $${FUZZ_SECONDS:-60} $${FUZZ_SEED:-1}
+
+# A million tasks in waves; busy tasks of all kinds with cancellation at random.
+soak: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/stress/soak.py lua54
+	PYTHONPATH=. $(BIN)/python tests/stress/soak.py lua55
+stress: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/stress/preemption.py lua54 20
+	PYTHONPATH=. $(BIN)/python tests/stress/preemption.py lua55 20
 
 # Linters for Lua run where they can be installed; a missing one is said, not hidden.
 lint: $(STAMP)

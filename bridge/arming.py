@@ -92,16 +92,11 @@ class Arming:
         return self._capi.peek_int(activation + self._layout.status) & self._layout.is_c != 0
 
     def _proved(self, state: int) -> bool:
+        # The fields of lua_State first: a Lua where they are elsewhere is refused before a pointer is followed.
         capi, layout = self._capi, self._layout
-        yielding = capi.peek_pointer(state + layout.ci)
-        caller = capi.peek_pointer(yielding + layout.previous)
-        if not self._is_c(yielding) or self._is_c(caller):
-            return False
-        untouched = capi.peek_int(caller + layout.trap)
-        capi.set_hook(state, (_PROBE_HOOK, LUA_MASKCOUNT, _PROBE_COUNT))
+        probe = (_PROBE_HOOK, LUA_MASKCOUNT, _PROBE_COUNT)
+        capi.set_hook(state, probe)
         found = (
-            untouched,
-            capi.peek_int(caller + layout.trap),
             capi.peek_pointer(state + layout.hook),
             capi.peek_int(state + layout.base_count),
             capi.peek_int(state + layout.count),
@@ -109,4 +104,14 @@ class Arming:
         )
         capi.set_hook(state, (None, 0, 0))
         mask = capi.peek_int(state + layout.mask)
-        return (*found, mask) == (0, 1, _PROBE_HOOK, _PROBE_COUNT, _PROBE_COUNT, LUA_MASKCOUNT, 0)
+        if (*found, mask) != (_PROBE_HOOK, _PROBE_COUNT, _PROBE_COUNT, LUA_MASKCOUNT, 0):
+            return False
+        yielding = capi.peek_pointer(state + layout.ci)
+        caller = capi.peek_pointer(yielding + layout.previous)
+        if not self._is_c(yielding) or self._is_c(caller):
+            return False
+        capi.poke_int(caller + layout.trap, 0)
+        capi.set_hook(state, probe)
+        trap = capi.peek_int(caller + layout.trap)
+        capi.set_hook(state, (None, 0, 0))
+        return trap == 1

@@ -78,8 +78,8 @@ class Loops:
             new_thread: makes the Lua coroutine of loop number n, returns it and its address.
             handle: answers a message that needs no other greenlet (a host call, a task's end);
                 runs on the loop's greenlet, may call `freeze`.
-            overrun: decides what becomes of a task that was stopped in a hook: b"again", b"aside" or
-                b"abandoned": its loop and stack stay as they are for ever.
+            overrun: decides what becomes of a task that was stopped in a hook: b"again", b"struck",
+                b"aside", or b"abandoned": its loop and stack stay as they are for ever.
         """
         self._new_thread = new_thread
         self._handle = handle
@@ -140,7 +140,6 @@ class Loops:
                 loop.frozen = True  # should this fail, it never goes on
                 loop.verdict = self._overrun()
                 if loop.verdict in (b"aside", b"abandoned"):
-                    loop.frozen = True
                     loop = self._fresh()
             else:
                 return message
@@ -157,7 +156,7 @@ class Loops:
         """Stop the running task, which has overrun its slice, until its turn comes. Called in a hook.
 
         Returns:
-            What became of it: b"aside", or b"again": left to go on in the scheduler's own code.
+            What became of it: b"aside"; b"struck"; or b"again", left to go on in the scheduler's own code.
         """
         hub, loop = self._hub, self._active
         if hub is None or loop is None or loop.greenlet is not greenlet.getcurrent():

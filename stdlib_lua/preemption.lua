@@ -9,7 +9,7 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 
-local getinfo, sethook = debug.getinfo, debug.sethook
+local getinfo, sethook, collectgarbage = debug.getinfo, debug.sethook, collectgarbage
 local is_kernels = failure.is_kernels
 local current, book, nest = kernel.current, kernel.book, kernel.nest
 
@@ -29,7 +29,7 @@ end
 --- The running task was stopped by the hook. Called from outside while it stands still.
 ---@return string verdict "again": let it go on for a few instructions, for this is the scheduler's own code,
 --   which is not ready for others in every line; "aside": its turn comes again; "abandoned": never let
---   it go on
+--   it go on; "struck": let it go on, it will raise
 function M.overrun()
   local task = current()
   local thread = task and nest.levels[nest.depth]
@@ -38,7 +38,14 @@ function M.overrun()
     return "again"
   end
   book(task) -- may reach a limit
-  if task.struck and scope.is_killed(task) then
+  if collectgarbage("isrunning") == nil then
+    -- In a finalizer: while it waited for its turn nobody's garbage would be collected.
+    if not scope.is_killed(task) then
+      return "again"
+    end
+    strike(task, thread)
+    return "struck"
+  elseif task.struck and scope.is_killed(task) then
     kernel.abandon(task)
     return "abandoned"
   elseif scope.is_cancelled(task) then
