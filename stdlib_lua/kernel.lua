@@ -12,7 +12,7 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
-local pairs, type, find, jit = pairs, type, string.find, jit
+local pairs, next, type, find, jit = pairs, next, type, string.find, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -78,6 +78,7 @@ local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
 
 local classified = false -- whether any task was ever of another class
+local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
 local cut = false -- a preemption has cut the round short
 local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
@@ -608,6 +609,35 @@ function M.set_aside(task)
   end
 end
 
+--- The tasks that stand aside, or nil for none.
+---@return table|nil aside for `have_run`
+function M.tasks_aside()
+  if not next(put_away) then
+    return nil
+  end
+  local aside = {}
+  for co, entry in pairs(put_away) do
+    aside[co] = entry
+  end
+  return aside
+end
+
+--- Has each of them had its turn since? Asked between two steps.
+function M.have_run(aside)
+  for co, entry in pairs(aside) do
+    if put_away[co] == entry then
+      return false
+    end
+  end
+  return true
+end
+
+--- Call `fn` between steps, after each that was preempted.
+---@param fn function|nil
+function M.set_judge(fn)
+  judge = fn
+end
+
 --- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
 -- closed; the scopes it had opened are, by another coroutine in its place.
 ---@param task table
@@ -972,6 +1002,9 @@ local function run(me)
     end
     if special or overdue then
       special = measuring
+      if judge then
+        judge()
+      end
       if outbox_size > 0 then
         flush_outbox(me)
       end
@@ -990,6 +1023,8 @@ local function run(me)
       extra = classes.ready > 0
       if class then
         run_class(me, class)
+      elseif judge and ntail == 0 and not next(put_away) then
+        judge() -- may make some ready
       elseif not next_round() and outbox_size == 0 and not frozen_call then
         forget_queues()
         levels[1] = nobody

@@ -227,6 +227,65 @@ local CHILDREN = {
 }
 M.CHILDREN = CHILDREN
 
+-- A failure that nobody has heard of: the scope fails.
+local function fail(scope, task)
+  local errors = scope.errors or {}
+  scope.errors = errors
+  errors[#errors + 1] = task.on
+  scope:cancel("a task failed")
+end
+
+-- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one that
+-- nobody hears. So it is judged when the tasks that stood aside then have had their turn.
+local deferred = {} -- {task=, aside=}, in order of failing
+
+local function judge_all(over)
+  local list = deferred
+  deferred = {}
+  for i = 1, #list do
+    local each = list[i]
+    if each.heard then
+      -- Somebody joined it meanwhile.
+    elseif over(each) then
+      fail(each.task.home, each.task)
+    else
+      deferred[#deferred + 1] = each
+    end
+  end
+  if #deferred == 0 then
+    kernel.set_judge(nil)
+  end
+end
+
+local function have_had_their_turn(each)
+  return kernel.have_run(each.aside)
+end
+
+local function judge()
+  judge_all(have_had_their_turn)
+end
+
+local function defer(task, aside)
+  deferred[#deferred + 1] = { task = task, aside = aside }
+  kernel.set_judge(judge)
+end
+
+-- The scope ends: what happened in it is judged now.
+local function judge_scope(scope)
+  judge_all(function(each)
+    return each.task.home == scope
+  end)
+end
+
+--- Somebody joins a task that has ended: he hears of its failure.
+function M.hear(task)
+  for i = 1, #deferred do
+    if deferred[i].task == task then
+      deferred[i].heard = true
+    end
+  end
+end
+
 -- A child has ended: tell who waits for it, and see whether the scope may end.
 local function ended(task)
   local scope = task.home
@@ -261,10 +320,12 @@ local function ended(task)
     elseif state == "cancelled" then
       scope.cut = true
     elseif not heard then
-      local errors = scope.errors or {}
-      scope.errors = errors
-      errors[#errors + 1] = task.on
-      scope:cancel("a task failed")
+      local aside = kernel.tasks_aside()
+      if aside then
+        defer(task, aside)
+      else
+        fail(scope, task)
+      end
     end
   elseif cancelling() and task.doomed then
     kernel.add_cancels(-1)
@@ -364,8 +425,14 @@ local function leave(scope, task, ok, ...)
     failed = failure.capture((...), task)
     scope:cancel("its body failed")
   end
+  if deferred[1] then
+    judge_scope(scope)
+  end
   if scope.count > 0 then
     wait_children(scope)
+  end
+  if deferred[1] then
+    judge_scope(scope)
   end
   kernel.book(task)
   close(scope, task)

@@ -290,6 +290,7 @@ function Task:join()
   end
   if self.state then
     enter()
+    scope.hear(self)
     kernel.yield()
     return outcome(self)
   end

@@ -401,3 +401,35 @@ def test_busy_tasks_of_all_kinds_survive_cancellation(engine_with_close: str) ->
     )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.stdout.splitlines()[-1].startswith("runs ")
+
+
+@real_time
+@pytest.mark.parametrize("slice_s", [0.0005])
+async def test_a_failure_is_heard_by_who_joins_although_a_preemption_came_between(
+    engine_with_close: str, slice_s: float
+) -> None:
+    """`local t = task.spawn(f) ... t:join()`: the child once failed unheard while its spawner stood aside."""
+    async with opened(engine_with_close, slice_s=slice_s) as runtime:
+        heard = await runtime.run("""
+            local heard = 0
+            for _ = 1, 300 do
+              local t = task.spawn(error, "failed")
+              for _ = 1, 20000 do end
+              local ok, message = pcall(t.join, t)
+              if not ok and message == "failed" then heard = heard + 1 end
+            end
+            return heard
+        """)
+        assert heard == 300
+        assert runtime.statistics().preemptions > 0
+
+
+@real_time
+async def test_a_failure_nobody_joins_ends_a_scope_whose_body_never_waits(engine_with_close: str) -> None:
+    async with opened(engine_with_close) as runtime:
+        assert await runtime.run("""
+            return pcall(task.scope, function(scope)
+              scope:spawn(error, "failed")
+              while true do end
+            end)
+        """) == (False, "failed")
