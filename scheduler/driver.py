@@ -276,10 +276,12 @@ class Driver:
     def _handle(self, message: tuple[Any, ...]) -> Any:
         tag = message[0]
         if tag == b"call":
-            reply = self.host.call(message)
-            if self._resources is not None:
-                self._book_traffic()  # before the call's number means nothing any more
-            return reply
+            # No local variable: it would hold the exception in a reply, whose traceback holds this frame.
+            try:
+                return self.host.call(message)
+            finally:
+                if self._resources is not None:
+                    self._book_traffic()  # before the call's number means nothing any more
         if tag == b"done":
             self._task_ended(message)
         elif tag == b"abort":

@@ -198,6 +198,9 @@ end
 -- The first thing that runs on a task's own coroutine.
 local conclude
 function conclude(task, ok, ...)
+  if not ok and out_of_memory and is_memory_error((...)) and out_of_memory(task) then
+    return conclude(task, false, CANCEL) -- its limit, not its error
+  end
   if task.own or task.inner then
     local own = task.own
     if own and not own.closed then
@@ -210,8 +213,6 @@ function conclude(task, ok, ...)
     task.state = "done"
     task.on = select("#", ...) > 0 and pack(...) or nil
   elseif cancels > 0 and rawequal((...), CANCEL) then
-    task.state, task.on = "cancelled", nil
-  elseif out_of_memory and is_memory_error((...)) and out_of_memory(task) then
     task.state, task.on = "cancelled", nil
   else
     local failed = failure.capture((...), task)

@@ -161,13 +161,17 @@ end
 -- More than allowed, with `coming` bytes about to be made by `task`: is it garbage?
 local function check_memory(task, coming)
   local each = budget_of(task)
-  while each do
+  -- (When a limit inside is passed, what it held goes with it: those around wait for that.)
+  while each and not each.scope.exceeded do
     local allowed = each.limits.memory_bytes
-    if each.memory + coming > allowed and not each.scope.exceeded then
+    if each.memory + coming > allowed then
       collectgarbage()
       measure(task)
       if each.memory + coming > allowed then
         exceed(each, "memory_bytes", each.memory + coming)
+        if each.scope.exceeded then
+          return
+        end
       end
     end
     each = each.outer
@@ -198,18 +202,20 @@ local function meter(task, spent)
     usage.count_time(task, spent)
   end
   local budget = budget_of(task)
+  local ending = false -- a limit inside was passed
   while budget do
     local cpu = budget.cpu + spent
     budget.cpu = cpu
     if budget.throttled then
       task.rest = (task.rest or 0) + spent * budget.rest
     end
-    if cpu > budget.limits.cpu_s then
+    if cpu > budget.limits.cpu_s and not ending then
       exceed(budget, "cpu_s", cpu)
     end
-    if budget.memory > budget.limits.memory_bytes then
+    if budget.memory > budget.limits.memory_bytes and not ending then
       check_memory(task, 0)
     end
+    ending = ending or budget.scope.exceeded ~= nil
     if budget.limits.cpu_percent < infinity then
       check_share(budget, spent)
     end
@@ -291,7 +297,7 @@ local function out_of_memory(task)
   local budget = budget_of(task)
   while budget do
     local allowed = budget.limits.memory_bytes
-    if allowed < infinity then
+    if allowed < infinity or budget.scope.exceeded then
       exceed(budget, "memory_bytes", budget.memory > allowed and budget.memory or allowed)
       return scope.is_cancelled(task)
     end
