@@ -160,9 +160,11 @@ end
 
 -- More than allowed, with `coming` bytes about to be made by `task`: is it garbage?
 local function check_memory(task, coming)
+  if scope.killing() then
+    return -- what is being killed holds memory still: the others are judged when it has gone
+  end
   local each = budget_of(task)
-  -- (When a limit inside is passed, what it held goes with it: those around wait for that.)
-  while each and not each.scope.exceeded do
+  while each do
     local allowed = each.limits.memory_bytes
     if each.memory + coming > allowed then
       collectgarbage()

@@ -46,6 +46,11 @@ function is_killed(task)
 end
 M.is_killed = is_killed
 
+--- Is any scope being killed? What it holds is about to go.
+function M.killing()
+  return kills > 0
+end
+
 --- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
 local function is_cancelled(task)
   if is_killed(task) then
