@@ -92,7 +92,8 @@ class Arming:
         return self._capi.peek_int(activation + self._layout.status) & self._layout.is_c != 0
 
     def _proved(self, state: int) -> bool:
-        # The fields of lua_State first: a Lua where they are elsewhere is refused before a pointer is followed.
+        # The fields of lua_State first: a Lua where they are elsewhere is refused before a pointer is
+        # followed.
         capi, layout = self._capi, self._layout
         probe = (_PROBE_HOOK, LUA_MASKCOUNT, _PROBE_COUNT)
         capi.set_hook(state, probe)

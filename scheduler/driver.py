@@ -77,7 +77,8 @@ class Driver:
             portal: see VM.
             measure: count steps and run time of each task.
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
-            on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a single
+            on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a
+            single
                 call of a C function can do.
             memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
         """
@@ -104,9 +105,7 @@ class Driver:
             self.values.converter.check_room = self._check_room
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
-        self._watchdog = Watchdog(
-            self, preemption.lock if preemption else threading.Lock(), step_s=slice_s
-        )
+        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s)
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
             self._lua.time_slices(SLICE_S)
@@ -415,7 +414,7 @@ class Driver:
         self.values.converter.max_values = LIMITED_VALUES
 
     def _spec(self, limits: Limits | None) -> Any:
-        """Return the limits as the kernel takes them; from now on a single call may not outlast them by far."""
+        """Return the limits as the kernel takes them; from now on a single call is watched, too."""
         if limits is None:
             return None
         if self.vm.preemption is None:

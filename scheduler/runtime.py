@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -26,7 +25,6 @@ from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
 __all__ = ["Runtime", "open_runtime", "run"]
-
 
 
 class Runtime:

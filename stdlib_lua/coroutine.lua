@@ -52,7 +52,7 @@ local function enter(co)
   nest.depth, levels[depth] = depth, co
 end
 
-local function left(...)
+local function leave(...)
   local depth = nest.depth
   nest.depth, levels[depth] = depth - 1, nobody
   return ...
@@ -61,7 +61,7 @@ end
 -- Its <close> variables run on the coroutine itself.
 local function close_thread(co)
   enter(co)
-  return left(co_close(co))
+  return leave(co_close(co))
 end
 
 -- A cancellation passes through: the <close> variables of the coroutine run, as they do in any function; but

@@ -910,8 +910,8 @@ local function forget_leftover()
   end
 end
 
--- A task overran its slice and others of its round have not run yet. What became ready meanwhile goes first: ten busy
--- tasks that begin together would else hold up a timer for ten slices.
+-- A task overran its slice and others of its round have not run yet. What became ready meanwhile goes
+-- first: ten busy tasks that begin together would else hold up a timer for ten slices.
 local function put_back()
   switches = switches - (tail - head + 1)
   for i = head, tail do

@@ -240,8 +240,8 @@ local function fail(scope, task)
   scope:cancel("a task failed")
 end
 
--- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one that
--- nobody hears. So it is judged when the tasks that stood aside then have had their turn.
+-- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one
+-- that nobody hears. So it is judged when the tasks that stood aside then have had their turn.
 local deferred = {} -- {task=, aside=}, in order of failing
 
 local function judge_all(over)
@@ -249,11 +249,9 @@ local function judge_all(over)
   deferred = {}
   for i = 1, #list do
     local each = list[i]
-    if each.heard then
-      -- Somebody joined it meanwhile.
-    elseif over(each) then
+    if not each.heard and over(each) then
       fail(each.task.home, each.task)
-    else
+    elseif not each.heard then
       deferred[#deferred + 1] = each
     end
   end

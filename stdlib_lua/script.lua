@@ -44,8 +44,8 @@ local function collect(option, ...)
   return collectgarbage(option, ...)
 end
 
--- Lua runs no hooks while a finalizer runs. In a coroutine of its own it does, so that one that never ends can be
--- stopped.
+-- Lua runs no hooks while a finalizer runs. In a coroutine of its own it does, so that one that never ends
+-- can be stopped.
 local function with_finalizers(native)
   local ours = setmetatable({}, { __mode = "k" })
   return function(...)

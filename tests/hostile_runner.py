@@ -94,7 +94,9 @@ def main() -> None:
     parser.add_argument("--max-tasks", type=int)
     parser.add_argument("script", type=Path)
     given = parser.parse_args()
-    limits = scheduler.Limits(cpu_s=CPU_S, memory_bytes=MEMORY_BYTES, output_bytes=64e6, tasks=given.max_tasks)
+    limits = scheduler.Limits(
+        cpu_s=CPU_S, memory_bytes=MEMORY_BYTES, output_bytes=64e6, tasks=given.max_tasks
+    )
     report = trio.run(beside_a_heartbeat, given.script, given.engine, limits, given.timeout)
     flush_stdout()  # Lua's own buffer: the report has to be the last line
     sys.stdout.write(f"\n{json.dumps(report)}\n")

@@ -47,7 +47,8 @@ async def open_isolated(
         measure: count steps and processor time per task.
         portal: whether waits work where Lua cannot yield.
         limits: what the child may use; the default is 1 GiB of memory, no files, no processes.
-        sandbox: see `open_runtime`; so for `slice_s`.
+        sandbox: see `open_runtime`.
+        slice_s: see `open_runtime`.
         budget: its `limits`: of all scripts together. `limits` are the child's, by default somewhat wider.
         virtual_clock: the child's time jumps whenever its tasks all wait; it knows nothing of a virtual
             clock of this program.
