@@ -15,7 +15,7 @@ loop's hook is plain Lua; but the loop keeps what it has resumed until the drive
 
 from __future__ import annotations
 
-import itertools
+import random
 import threading
 from collections.abc import Callable
 
@@ -26,9 +26,10 @@ from bridge.capi import NO_HOOK, CApi, Hook
 
 __all__ = ["Preemption"]
 
-# Instructions until the next try where the kernel itself is running, whose functions are short. Primes: in
-# a loop of the script that calls one, always the same number could always end in that one.
-_SOON = (41, 53, 67, 79)
+# Where the kernel itself is running, whose functions are short, the next try comes after a random number of
+# instructions: with a fixed one a loop of the script that calls it could be met there for ever. The range
+# doubles from this to that: a try costs 10 us, and there are scripts that are nearly always in the kernel.
+_SOON, _LATE = 64, 16384
 
 
 class Preemption:
@@ -54,7 +55,8 @@ class Preemption:
         self._levels = capi.keep_global(reader, levels)
         self._nobody = capi.thread_at(reader, self._levels, 2)
         self._hook = capi.make_hook(self._on_hook)
-        self._soon = itertools.cycle(_SOON)
+        # The range of the next try; grows while a slice's tries end in the kernel.
+        self._range = _SOON
         # Held while coroutines are looked at from the watchdog's thread.
         self.lock = threading.Lock()
         # Armed in this slice: none of them has run an instruction since.
@@ -88,6 +90,7 @@ class Preemption:
     def slice_ended(self) -> None:
         """Forget who is wanted. A hook that is still armed removes itself when it runs."""
         self._wanted.clear()
+        self._range = _SOON
 
     @trio.lowlevel.enable_ki_protection
     def _on_hook(self, state: int) -> None:
@@ -99,4 +102,7 @@ class Preemption:
         verdict = self._stop() if wanted else b""
         if verdict == b"again":
             with self.lock:
-                self._arm(state, before, next(self._soon))
+                self._arm(state, before, random.randrange(1, self._range))
+                self._range = min(self._range * 2, _LATE)
+        elif wanted:
+            self._range = _SOON

@@ -39,7 +39,7 @@ class VM:
         *,
         now: Callable[[], float],
         freeze: Callable[[], None],
-        stop: Callable[[], bytes],
+        stop: Callable[[], bytes] | None,
         portal: bool = True,
         max_memory: int | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class VM:
             engine: a key of `ENGINES`.
             now: the clock, seconds; must not raise.
             freeze: switches to another kernel loop (portal.py).
-            stop: the same for a task that has overrun its slice (preemption.py).
+            stop: the same for a task that has overrun its slice (preemption.py); None: no preemption.
             max_memory: bytes that Lua may have, its own libraries included. Only an outer wall: a value
             that enters
                 Lua when it is reached ends the process, so ask `room` first.
@@ -142,7 +142,10 @@ class VM:
         door[b"portal"] = portal
         self._capi = capi
 
-    def _open_preemption(self, stop: Callable[[], bytes]) -> None:
+    def _open_preemption(self, stop: Callable[[], bytes] | None) -> None:
+        if stop is None:
+            self.preemption_missing = "switched off"
+            return
         if self._capi is None:
             self.preemption_missing = self.portal_missing
             return

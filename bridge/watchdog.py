@@ -14,13 +14,16 @@ import time
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["SLICE_S", "STEP_S", "Watchdog"]
+__all__ = ["SLICE_S", "STEP_S", "VIRTUAL_STEP_S", "Watchdog"]
 
 # A slice may last this long before trio gets a checkpoint. Users feel 10 ms; 4 leave room for the interval
 # between looks and for the step that is under way.
 SLICE_S = 0.004
 # A task that has not given up the processor after so long is preempted.
 STEP_S = 0.010
+# With a virtual clock the order of tasks is to be the same in each run, however slow the machine is: only a
+# task that will hardly ever give it up is preempted.
+VIRTUAL_STEP_S = 1.0
 LOOK_S = 0.002
 # Without a running slice for so long the thread stops looking and waits for the next slice.
 IDLE_LOOKS = 4
@@ -50,8 +53,8 @@ class Watchdog:
         """Prepare; the thread starts with the first slice."""
         self._target = target
         self._lock = lock
-        self._step_s = step_s
-        # May become less while it works.
+        # Both may become less while it works.
+        self.step_s = step_s
         self.stuck_s = stuck_s
         # When the running slice began (time.perf_counter), 0.0 between slices.
         self._began = 0.0
@@ -111,6 +114,6 @@ class Watchdog:
         with self._lock:
             if self._began != began:
                 return
-            if lasted >= self._step_s:
+            if lasted >= self.step_s:
                 self._target.preempt()
             self._target.end_slice()

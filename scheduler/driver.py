@@ -32,6 +32,8 @@ from bridge.portal import KernelLoop, Loops
 from bridge.traffic import Ledger
 from bridge.vm import VM
 from bridge.watchdog import SLICE_S, STEP_S, Watchdog
+from scheduler.clock import default_step_s
+from scheduler.endings import Endings
 from scheduler.failure import lua_error
 from scheduler.limits import Limits
 from scheduler.resources import Capacity, Resources
@@ -64,7 +66,7 @@ class Driver:
         detect_deadlock: bool,
         portal: bool,
         measure: bool,
-        slice_s: float = STEP_S,
+        slice_s: float | None = None,
         on_stuck: Callable[[], None] | None = None,
         memory_bytes: float | None = None,
     ) -> None:
@@ -76,19 +78,22 @@ class Driver:
                 wake one. Off, such a runtime is idle: Python may still emit an event.
             portal: see VM.
             measure: count steps and run time of each task.
-            slice_s: a task that has not given up the processor for so long is preempted; math.inf: never.
+            slice_s: a task that has not given up the processor for so long is preempted; math.inf: never;
+                None: 10 ms, or 1 s of real time when trio's clock is a virtual one. At most 10 ms once
+                there is a limit.
             on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a
-            single
-                call of a C function can do.
+                single call of a C function can do.
             memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
         """
         clock = trio.lowlevel.current_clock()
+        self.endings = Endings(self.cancel_all)
         self.loops = Loops(self._new_loop, self._handle, self._overrun)
+        step_s = default_step_s() if slice_s is None else slice_s
         self.vm = VM(
             engine,
             now=clock.current_time,
             freeze=self.loops.freeze,
-            stop=self.loops.stop,
+            stop=self.loops.stop if step_s < math.inf else None,
             portal=portal,
             max_memory=None if memory_bytes is None else int(memory_bytes) + WALL_BYTES,
         )
@@ -96,7 +101,7 @@ class Driver:
         self.host = HostFunctions(
             self.values.converter,
             wake=self.wake,
-            on_fatal=self._fatal,
+            on_fatal=self.endings.fatal,
             was_cancelled=self._caller_was_cancelled,
             cancel_blocked=self.loops.cancel_blocked,
         )
@@ -105,7 +110,11 @@ class Driver:
             self.values.converter.check_room = self._check_room
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
-        self._watchdog = Watchdog(self, preemption.lock if preemption else threading.Lock(), step_s=slice_s)
+        self._watchdog = Watchdog(
+            self,
+            preemption.lock if preemption else threading.Lock(),
+            step_s=step_s,
+        )
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
             self._lua.time_slices(SLICE_S)
@@ -116,13 +125,6 @@ class Driver:
         self._resources: Resources | None = None
         self._detect_deadlock = detect_deadlock
         self._thread = threading.get_ident()
-        self.tasks: dict[int, LuaTask] = {}
-        # Failed tasks whose error nobody has received, in order of failing.
-        self._unheard: dict[int, BaseException] = {}
-        # What ends the runtime whatever its tasks do; the first one counts.
-        self._fatal_error: BaseException | None = None
-        self._fatal_heard = False
-        self._on_failure: Callable[[], None] | None = None
         self._parked: trio.lowlevel.Task | None = None
         self._woken = False
         self._leaving = False
@@ -141,7 +143,7 @@ class Driver:
         Args:
             on_failure: called once when a failure has nobody to receive it.
         """
-        self._on_failure = on_failure
+        self.endings.on_failure = on_failure
         self._ledger.enter()
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as workers:
@@ -151,7 +153,7 @@ class Driver:
                 except Exception as error:
                     self._crash(error)
                 finally:
-                    if isinstance(self._fatal_error, SchedulerCrash):
+                    if self.endings.crashed:
                         workers.cancel_scope.cancel()
                     self.host.close()
                     self._close()
@@ -174,8 +176,8 @@ class Driver:
             elif self._leaving and self._finished():
                 return
             elif detail is None and self._stuck():
-                if self._fatal_error is None:
-                    self._fatal(DeadlockError(self.waiting_tasks()))
+                if self.endings.fatal_error is None:
+                    self.endings.fatal(DeadlockError(self.waiting_tasks()))
                 else:
                     # Everything is cancelled and a shielded wait is left that nobody can end.
                     self._lua.kill_all()
@@ -183,10 +185,10 @@ class Driver:
                 await self._park(math.inf if detail is None else detail)
 
     def _finished(self) -> bool:
-        if all(task.background for task in self.tasks.values()):
-            for task in list(self.tasks.values()):
+        if all(task.background for task in self.endings.tasks.values()):
+            for task in list(self.endings.tasks.values()):
                 self.cancel_task(task, "the runtime is closing")
-        return not self.tasks
+        return not self.endings.tasks
 
     def _slice(self) -> tuple[bytes, Any]:
         self._slices += 1
@@ -252,7 +254,7 @@ class Driver:
                 self._lua.complete(call_id, *reply)
 
     def _stuck(self) -> bool:
-        return self._detect_deadlock and bool(self.tasks) and self.host.workers.pending == 0
+        return self._detect_deadlock and bool(self.endings.tasks) and self.host.workers.pending == 0
 
     def _caller_was_cancelled(self) -> bool:
         loop = self.loops.active
@@ -290,9 +292,11 @@ class Driver:
         elif tag == b"release":
             self.host.release(message[1])
         elif tag == b"exit":
-            self._fatal(ScriptExit(message[1]))
+            self.endings.fatal(ScriptExit(message[1]))
         elif tag == b"limit":
-            self._fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
+            self.endings.fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
+        elif tag == b"limited":
+            self._watchdog.step_s = min(self._watchdog.step_s, STEP_S)
         elif tag == b"warn":
             _log.warning("%s", message[1].decode(errors="replace"))
         else:
@@ -301,87 +305,28 @@ class Driver:
 
     def _task_ended(self, message: tuple[Any, ...]) -> None:
         _tag, task_id, status, *rest = message
-        task = self.tasks.pop(task_id)
+        task = self.endings.tasks.pop(task_id)
         if self._resources is not None:
             self._resources.task_ended(task, self._lua.take_usage(task_id))
         if status == b"done":
             try:
                 values = [self.values.converter.to_python(value) for value in rest]
             except ConversionError as error:
-                self._failed(task, ConversionError(f"result of {task.name!r}: {error}"), heard=False)
+                self.endings.failed(task, ConversionError(f"result of {task.name!r}: {error}"))
                 return
             value = values[0] if len(values) == 1 else tuple(values) if values else None
             task.settle(outcome.Value(value))
         elif status == b"cancelled":
-            if self._fatal_error is not None:
-                task.settle(outcome.Error(self._fatal_error))
-            else:
-                reason = rest[0].decode(errors="replace")
-                task.settle(outcome.Error(TaskCancelled(f"task {task.name!r} was cancelled: {reason}")))
+            reason = rest[0].decode(errors="replace")
+            self.endings.failed(task, TaskCancelled(f"task {task.name!r} was cancelled: {reason}"))
         else:
             heard, *failure = rest
-            self._failed(task, lua_error(*failure), heard=heard)
-
-    def _failed(self, task: LuaTask, error: BaseException, *, heard: bool) -> None:
-        if error.__cause__ is not None and error.__cause__ is self._fatal_error:
-            # A host function raised what ends the runtime: nobody needs to see it as Lua's error, too.
-            error = self._fatal_error
-        elif not heard:
-            self._unheard[task.id] = error  # until a joiner has really received it
-            if not task.has_joiner:
-                self._fail_closed(task)
-        task.settle(outcome.Error(error))
-
-    def _fail_closed(self, task: LuaTask) -> None:
-        # As a nursery does: nobody waits for this failed task, so everything ends.
-        self.cancel_all(f"task {task.name!r} failed")
-        self._notify_failure()
-
-    def _fatal(self, error: BaseException) -> None:
-        if self._fatal_error is None:
-            self._fatal_error = error
-        self.cancel_all(type(error).__name__)
-        self._notify_failure()
-
-    def _notify_failure(self) -> None:
-        if self._on_failure is not None:
-            notify, self._on_failure = self._on_failure, None
-            notify()
+            self.endings.failed(task, lua_error(*failure), heard=heard)
 
     def _crash(self, error: BaseException) -> None:
         crash = SchedulerCrash(f"the Lua kernel failed: {error!r}; the runtime is unusable")
         crash.__cause__ = error
-        self._fatal_error = crash
-        for task in list(self.tasks.values()):
-            task.settle(outcome.Error(crash))
-        self.tasks.clear()
-        self._notify_failure()
-
-    def heard(self, task: LuaTask) -> None:
-        """Note that somebody received the outcome of `task`."""
-        self._unheard.pop(task.id, None)
-
-    def abandoned(self, task: LuaTask) -> None:
-        """Note that the last joiner of a failed task was cancelled before it received the error."""
-        if task.id in self._unheard:
-            self._fail_closed(task)
-
-    def joined(self, task: LuaTask) -> None:
-        """Note that the embedding program received the outcome, which then is not raised again."""
-        self.heard(task)
-        if self._fatal_error is not None and task.error is self._fatal_error:
-            self._fatal_heard = True
-
-    def errors(self, *, body_cut: bool) -> list[BaseException]:
-        """Return what must be raised when the runtime ends.
-
-        Args:
-            body_cut: the block's body was cancelled, so the fatal error is raised whoever has heard it.
-        """
-        errors = list(self._unheard.values())
-        if self._fatal_error is not None and (body_cut or not self._fatal_heard):
-            errors.insert(0, self._fatal_error)
-        return errors
+        self.endings.crash(crash)
 
     # -- acting on the kernel ------------------------------------------------------------------
 
@@ -418,8 +363,8 @@ class Driver:
         if limits is None:
             return None
         if self.vm.preemption is None:
-            reason = self.vm.preemption_missing
-            raise ValueError(f"limits need preemption, which {self.vm.engine} does not have here: {reason}")
+            reason = f"{self.vm.engine}: {self.vm.preemption_missing}"
+            raise ValueError(f"limits need preemption, which this runtime has not ({reason})")
         if self._on_stuck is not None:
             self._watchdog.stuck_s = min(self._watchdog.stuck_s, stuck_after(limits))
         return self.values.converter.to_lua(limits.given())
@@ -506,7 +451,7 @@ class Driver:
 
     def _spawned(self, task_id: int, name: str, source: str) -> LuaTask:
         task = LuaTask(self, task_id, name, source)
-        self.tasks[task_id] = task
+        self.endings.tasks[task_id] = task
         self.wake()
         return task
 
@@ -582,8 +527,7 @@ class Driver:
     def _close(self) -> None:
         self.closed = True
         self._watchdog.close()
-        crashed = isinstance(self._fatal_error, SchedulerCrash)
-        if not crashed:
+        if not self.endings.crashed:
             self.vm.close()
         self.loops.close()
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 import attrs
 
 from bridge.errors import InsufficientResources
+from scheduler.endings import Endings
 from scheduler.limits import Limits, check_amount
 from scheduler.task import LuaTask
 
@@ -127,7 +128,8 @@ class Allocation:
 class _Core(Protocol):
     """What resources need from the driver."""
 
-    tasks: dict[int, LuaTask]
+    @property
+    def endings(self) -> Endings: ...
 
     def check_open(self) -> None: ...
 
@@ -232,7 +234,7 @@ class Resources:
         Raises:
             ValueError: no such task, or it ended before anybody asked for resources.
         """
-        if isinstance(task, LuaTask) and self._core.tasks.get(task.id) is not task:
+        if isinstance(task, LuaTask) and self._core.endings.tasks.get(task.id) is not task:
             if task not in self._ended:
                 raise ValueError(f"nothing is known of {task!r}: it ended before anybody asked for resources")
             return self._ended[task][subtree]
@@ -324,7 +326,7 @@ class Resources:
 
     def _check_live(self, task: LuaTask) -> None:
         self._core.check_open()
-        if self._core.tasks.get(task.id) is not task:
+        if self._core.endings.tasks.get(task.id) is not task:
             raise ValueError(f"{task!r} is no live task of this runtime")
 
 

@@ -10,12 +10,12 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import trio
 
-from bridge.watchdog import STEP_S
 from scheduler.driver import Driver
+from scheduler.endings import Endings
 from scheduler.function import LuaFunction
 from scheduler.isolate.limits import ProcessLimits
 from scheduler.limits import Limits
@@ -24,7 +24,7 @@ from scheduler.sandbox import Sandbox
 from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
-__all__ = ["Runtime", "open_runtime", "run"]
+__all__ = ["Runtime", "open_runtime", "owned", "run"]
 
 
 class Runtime:
@@ -175,7 +175,7 @@ async def open_runtime(
     sandbox: Sandbox | None = None,
     limits: Limits | None = None,
     resources: Capacity | None = None,
-    slice_s: float = STEP_S,
+    slice_s: float | None = None,
     on_stuck: Literal["abort"] | Callable[[], None] | None = None,
     isolate: bool | ProcessLimits = False,
 ) -> AsyncIterator[Runtime]:
@@ -195,9 +195,9 @@ async def open_runtime(
         resources: how much `Runtime.resources` may allocate, and count from the start what tasks use; None:
             from the first use on, and with the default capacity (see `Capacity`).
         slice_s: seconds after which a task that does not give up the processor is set aside (lua54, lua55);
-            math.inf: never.
-        on_stuck: what to do when one call of a C function outlasts the limits by 2 s: "abort"
-        ends
+            math.inf: never; None: 0.01, or 1 without limits under trio's MockClock, so that the order of
+            tasks does not depend on how fast the machine is.
+        on_stuck: what to do when one call of a C function outlasts the limits by 2 s: "abort" ends
             the process with exit code 4; a function is called from another OS thread; None: nothing.
         isolate: run Lua in a child process (docs/isolation.md).
         portal: False makes waits in places where Lua cannot yield raise, as on platforms without it.
@@ -244,6 +244,27 @@ async def open_runtime(
     if sandbox is not None:
         driver.values.open_sandbox(sandbox, params or {})
     driver.values.set_global("params", dict(params or {}))
+    runtime = Runtime(driver, (resources or Capacity()).filled(limits))
+    async with owned(driver):
+        if resources is not None:
+            _ = runtime.resources  # counts from now on
+        yield runtime
+
+
+class _Driver(Protocol):
+    # What owns a runtime needs of a driver: Driver, or isolate's.
+    endings: Endings
+
+    async def run(self, *, on_failure: Callable[[], None]) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def cancel_all(self, reason: str) -> None: ...
+
+
+@contextlib.asynccontextmanager
+async def owned(driver: _Driver) -> AsyncIterator[None]:
+    """Drive while the block runs, end as a nursery does, and raise what nobody has heard of."""
     # Cancelled when a failure has nobody to receive it: the block ends, as a nursery's would.
     body_scope = trio.CancelScope()
     failures: list[BaseException] = []
@@ -253,20 +274,16 @@ async def open_runtime(
             nursery.start_soon(_relay_cancellation, driver, relay_scope, name="lua cancellation")
             nursery.start_soon(_drive, driver, body_scope, relay_scope, name="lua driver")
             try:
-                runtime = Runtime(driver, (resources or Capacity()).filled(limits))
-                if resources is not None:
-                    _ = runtime.resources  # counts from now on
                 with body_scope:
-                    yield runtime
+                    yield
             finally:
                 driver.leave()
     except BaseExceptionGroup as group:
         failures.extend(group.exceptions if len(group.exceptions) == 1 else [group])
     except BaseException as error:
         failures.append(error)
-    failures.extend(
-        error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
-    )
+    unheard = driver.endings.errors(body_cut=body_scope.cancelled_caught)
+    failures.extend(error for error in unheard if error not in failures)
     _raise(failures)
 
 
@@ -277,14 +294,14 @@ def _abort(limits: Limits | None) -> None:
     os._exit(4)
 
 
-async def _drive(driver: Driver, body_scope: trio.CancelScope, relay_scope: trio.CancelScope) -> None:
+async def _drive(driver: _Driver, body_scope: trio.CancelScope, relay_scope: trio.CancelScope) -> None:
     try:
         await driver.run(on_failure=body_scope.cancel)
     finally:
         relay_scope.cancel()
 
 
-async def _relay_cancellation(driver: Driver, scope: trio.CancelScope) -> None:
+async def _relay_cancellation(driver: _Driver, scope: trio.CancelScope) -> None:
     # The driver is shielded so that Lua's cleanup runs; this task is where trio's cancellation is seen.
     with scope:
         try:

@@ -63,14 +63,19 @@ class RuntimeStatistics:
     lua_bytes: int
 
 
-class _Core(Protocol):
-    def cancel_task(self, task: LuaTask, reason: str | None) -> None: ...
-
+class _Endings(Protocol):
     def heard(self, task: LuaTask) -> None: ...
 
     def joined(self, task: LuaTask) -> None: ...
 
     def abandoned(self, task: LuaTask) -> None: ...
+
+
+class _Core(Protocol):
+    @property
+    def endings(self) -> _Endings: ...
+
+    def cancel_task(self, task: LuaTask, reason: str | None) -> None: ...
 
 
 class LuaTask:
@@ -119,11 +124,11 @@ class LuaTask:
             await self._ended.wait()
         except BaseException:
             if self._joiners == 1 and self.error is not None:
-                self._core.abandoned(self)
+                self._core.endings.abandoned(self)
             raise
         finally:
             self._joiners -= 1
-        self._core.joined(self)
+        self._core.endings.joined(self)
         assert self._outcome is not None
         return _fresh(self._outcome)
 
@@ -140,7 +145,7 @@ class LuaTask:
         """
         if self._outcome is None:
             raise trio.WouldBlock
-        self._core.heard(self)
+        self._core.endings.heard(self)
         return _fresh(self._outcome)
 
     # -- for the driver ------------------------------------------------------------------------

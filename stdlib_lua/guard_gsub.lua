@@ -3,14 +3,15 @@
 local search = require("guard_search")
 local patterns = require("guard_patterns")
 local blame = require("guard_blame")
+local numbers = require("guard_numbers")
 
 local native_gsub, native_find, sub = string.gsub, string.find, string.sub
 local type, tostring, tonumber, select = type, tostring, tonumber, select
 local concat = table.concat
-local learn, text, integer, same = patterns.learn, patterns.text, patterns.integer, patterns.same
+local learn, text, same = patterns.learn, patterns.text, patterns.same
 local captured, retrieve, retrieved = patterns.captured, patterns.retrieve, patterns.retrieved
-local next_different, forget, math_type =
-  patterns.next_different, patterns.forget, patterns.math_type
+local next_different, forget = patterns.next_different, patterns.forget
+local math_type, integer = numbers.math_type, numbers.integer
 local match_limit, gsub_limit, gsub_captures =
   patterns.match_limit, patterns.gsub_limit, patterns.gsub_captures
 

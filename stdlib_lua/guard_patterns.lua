@@ -8,19 +8,13 @@ local search = require("guard_search")
 local bound = require("guard_bound")
 local matcher = require("guard_matcher")
 local blame = require("guard_blame")
+local numbers = require("guard_numbers")
 
+local math_type, integer = numbers.math_type, numbers.integer
 local native_find, native_match = string.find, string.match
 local native_gmatch = string.gmatch
 local sub, byte = string.sub, string.byte
-local type, tostring, tonumber, pairs, select = type, tostring, tonumber, pairs, select
-local math_type = math.type
-  or function(value)
-    return type(value) == "number" and value % 1 == 0 and "integer" or nil
-  end
-local to_integer = math.tointeger
-  or function(value)
-    return value and value % 1 == 0 and value or nil
-  end
+local type, tostring, pairs, select = type, tostring, pairs, select
 
 local M = {}
 
@@ -69,14 +63,6 @@ local function text(value)
   elseif type(value) == "number" then
     return tostring(value)
   end
-end
-
--- An optional integer as Lua takes it; nil when it is not one.
-local function integer(value, default)
-  if value == nil then
-    return default
-  end
-  return to_integer(tonumber(value))
 end
 
 -- Where to begin in a subject of this length.
@@ -293,9 +279,9 @@ function M.gmatch(s, p, init)
   return same(gmatch_slowly(s, p, init))
 end
 
-M.learn, M.text, M.integer, M.same = learn, text, integer, same
+M.learn, M.text, M.same = learn, text, same
 M.captured, M.retrieve, M.retrieved = captured, retrieve, retrieved
-M.next_different, M.forget, M.math_type = next_different, forget, math_type
+M.next_different, M.forget = next_different, forget
 M.match_limit, M.gsub_limit, M.gsub_captures = match_limit, gsub_limit, gsub_captures
 
 return M

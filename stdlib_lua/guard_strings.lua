@@ -4,16 +4,14 @@
 -- a string that exists (upper, reverse, sub, byte, tonumber, utf8.*) stay Lua's own: 0.5 to 4 ns a byte.
 
 local blame = require("guard_blame")
+local numbers = require("guard_numbers")
 
+local math_type = numbers.math_type
 local native_rep, native_format, native_pack = string.rep, string.format, string.pack
 local gmatch, find = string.gmatch, string.find
 local type, select, tonumber, tostring, pcall = type, select, tonumber, tostring, pcall
 local error = error
 local floor, concat = math.floor, table.concat
-local math_type = math.type
-  or function(value)
-    return type(value) == "number" and value % 1 == 0 and "integer" or nil
-  end
 
 local M = {}
 

@@ -4,18 +4,12 @@
 -- give any number. A piece is a call of Lua's own function for so many elements that it ends in about 1 ms.
 
 local blame = require("guard_blame")
+local numbers = require("guard_numbers")
 
+local math_type, integer = numbers.math_type, numbers.integer
 local native_concat, native_move = table.concat, table.move
 local native_insert, native_remove, native_sort = table.insert, table.remove, table.sort
-local type, select, tonumber, rawequal, pcall = type, select, tonumber, rawequal, pcall
-local math_type = math.type
-  or function(value)
-    return type(value) == "number" and value % 1 == 0 and "integer" or nil
-  end
-local to_integer = math.tointeger
-  or function(value)
-    return value and value % 1 == 0 and value or nil
-  end
+local type, select, rawequal, pcall = type, select, rawequal, pcall
 local max_integer = math.maxinteger or 2 ^ 53
 local real_metatable = debug.getmetatable
 
@@ -29,14 +23,6 @@ local SORT_LENGTH, SORT_BYTES = 15000, 3000000
 
 local function same(...)
   return ...
-end
-
--- An integer as Lua takes it, "2" and 2.0 included; nil when it is not one.
-local function integer(value, default)
-  if value == nil then
-    return default
-  end
-  return to_integer(tonumber(value))
 end
 
 -- ---------------------------------------------------------------------------------------------

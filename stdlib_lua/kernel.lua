@@ -299,12 +299,12 @@ function M.spawn(scope, fn, args, options)
     end
     scope = parent.inner or parent.home
   end
-  if scope.budget then
-    count_task(scope, 1)
-  end
   local storage, site
   if inherit then
     storage, site = inherit(parent)
+  end
+  if scope.budget then
+    count_task(scope, 1)
   end
   local co
   if nspare > 0 then

@@ -71,7 +71,7 @@ local metering = false -- whether the kernel tells of each step
 -- ---------------------------------------------------------------------------------------------
 -- When one is used up
 
--- Our error tables, for nobody else may make one. Value -> true.
+-- Our error tables, for nobody else may make one: name of the limit, used and allowed, packed, of each.
 local ours = setmetatable({}, { __mode = "k" })
 
 --- The amounts behind an error value, or nil when it is none of ours.
@@ -243,7 +243,8 @@ local function add(task, used, limit, amount)
 end
 
 -- A task more, or less, in `home`.
-local function count_task(home, change)
+local count_task
+function count_task(home, change)
   local budget = home.budget
   while budget do
     local total = budget.alive + change
@@ -254,7 +255,11 @@ local function count_task(home, change)
     budget = budget.outer
   end
   if change > 0 then
-    stop_here(current())
+    local task = current()
+    if task and scope.is_killed(task) then
+      count_task(home, -1) -- it will not exist
+      scope.check(task)
+    end
   end
 end
 
@@ -356,16 +361,13 @@ local function watch()
   start_meter()
   if not watching then
     watching = true
+    post("limited", true) -- a message has two parts at least
     kernel.set_counters(count_task, count_call, out_of_memory, count_stack)
     kernel.reserve = M.allowance.bytes
     if M.on_first then
       M.on_first(M.allowance)
     end
   end
-end
-
-local function limit_of(spec, key)
-  return spec[key] or infinity
 end
 
 --- Make a budget; `scope.run` or `scope.enclose` gives it its scope.
@@ -377,7 +379,7 @@ function M.new(spec, outer)
   watch()
   local limits = {}
   for key in pairs(KINDS) do
-    limits[key] = limit_of(spec, key)
+    limits[key] = spec[key] or infinity
   end
   local policy = spec.policy or "kill"
   if outer and policy ~= "kill" and outer.policy == "kill" then
@@ -428,7 +430,7 @@ end
 
 local function run(spec, fn, ...)
   if not kernel.can_preempt() then
-    error("limits need preemption, which this engine or platform does not offer", 3)
+    error("limits need preemption, which is off (--slice inf) or not to be had on this engine", 3)
   end
   local task = current()
   if not task then

@@ -133,9 +133,7 @@ function M.install(globals)
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
   globals.load = guarded.wrap_load(globals.load)
-  if kernel.can_preempt then
-    globals.debug.gethook = gethook
-  end
+  globals.debug.gethook = gethook
   globals.python = nil
   if jit then
     globals.collectgarbage = collect

@@ -6,6 +6,7 @@ the log entry by entry and knows nothing of the kernel's code: queues are lists 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -57,7 +58,7 @@ FOREVER = 100_000
 async def _cut_off(driver: Driver) -> None:
     """End a driver that parked for ever, which no cancellation of trio's can, so that the test fails."""
     await trio.sleep(FOREVER)
-    driver.tasks.clear()
+    driver.endings.tasks.clear()
     driver.leave()
 
 
@@ -66,7 +67,7 @@ async def _run(program: list[Any], engine: str, *, measure: bool) -> Run:
     async with trio.open_nursery() as nursery:
         try:
             async with scheduler.open_runtime(
-                engine=engine, detect_deadlock=True, measure=measure
+                engine=engine, detect_deadlock=True, measure=measure, slice_s=math.inf
             ) as runtime:
                 driver = runtime._driver
                 nursery.start_soon(_cut_off, driver)

@@ -14,7 +14,6 @@ from typing import NoReturn
 import attrs
 
 from bridge.vm import ENGINES
-from bridge.watchdog import STEP_S
 from scheduler._version import VERSION
 from scheduler.limits import Limits
 
@@ -64,7 +63,7 @@ class Options:
     # None without any limit.
     limits: Limits | None
     # A task is set aside after so long; math.inf: never.
-    slice_s: float
+    slice_s: float | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,7 +110,8 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--slice",
         metavar="SECONDS",
-        help="set a task aside that has not given up the processor for so long (default: 0.01; inf: never)",
+        help="set a task aside that has not given up the processor for so long (default: 0.01, with "
+        "--virtual-clock 1; inf: never)",
     )
     parser.add_argument(
         "--isolate", action="store_true", help="run Lua in a child process that may open no files"
@@ -224,5 +224,5 @@ def parse(argv: Sequence[str]) -> Options:
         isolate=found.isolate,
         sandbox=found.sandbox,
         limits=_limits(found),
-        slice_s=STEP_S if found.slice is None else _seconds("--slice", found.slice) or 0.0,
+        slice_s=None if found.slice is None else _seconds("--slice", found.slice) or 0.0,
     )

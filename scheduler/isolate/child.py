@@ -148,7 +148,7 @@ class _Child:
                 self._peer.post(protocol.Ready())
                 await self._leave.wait()
             except trio.Cancelled:
-                fatal = self._driver._fatal_error
+                fatal = self._driver.endings.fatal_error
                 if fatal is not None:
                     self._peer.post(protocol.Cut(self._failure(fatal)))
                 raise
@@ -306,7 +306,7 @@ class _Child:
             cause.handle if isinstance(cause, HostError) else None,
             error.code if isinstance(error, ScriptExit) else 0,
             [attrs.astuple(task) for task in error.tasks] if isinstance(error, DeadlockError) else [],
-            self._driver is not None and error is self._driver._fatal_error,
+            self._driver is not None and error is self._driver.endings.fatal_error,
             (error.limit, error.used, error.allowed) if isinstance(error, LimitReached) else None,
         )
 

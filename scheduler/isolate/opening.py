@@ -11,12 +11,10 @@ from typing import Any
 
 import trio
 
-from bridge.watchdog import STEP_S
-from scheduler import runtime as ordinary
 from scheduler.isolate.limits import ProcessLimits
 from scheduler.isolate.parent import IsolatedDriver
 from scheduler.limits import Limits
-from scheduler.runtime import Runtime
+from scheduler.runtime import Runtime, owned
 from scheduler.sandbox import Sandbox
 
 __all__ = ["open_isolated"]
@@ -34,7 +32,7 @@ async def open_isolated(
     virtual_clock: bool = False,
     sandbox: Sandbox | None = None,
     budget: Limits | None = None,
-    slice_s: float = STEP_S,
+    slice_s: float | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open a Lua runtime in a child process; used as one of `open_runtime` is.
 
@@ -69,8 +67,9 @@ async def open_isolated(
         budget=budget,
         slice_s=slice_s,
     )
-    async with _own(driver) as runtime:
-        yield runtime
+    same: Any = driver  # as Driver, for a runtime
+    async with owned(driver):
+        yield Runtime(same)
 
 
 def _process_limits(budget: Limits | None) -> ProcessLimits:
@@ -82,29 +81,3 @@ def _process_limits(budget: Limits | None) -> ProcessLimits:
         memory_bytes=1024**3 if memory is None else int(memory * 2) + 64 * 1024**2,
         cpu_s=None if budget.cpu_s is None else budget.cpu_s + 5,
     )
-
-
-@contextlib.asynccontextmanager
-async def _own(driver: IsolatedDriver) -> AsyncIterator[Runtime]:
-    # What the block of `open_runtime` does with a driver of this process.
-    same: Any = driver
-    body_scope = trio.CancelScope()
-    failures: list[BaseException] = []
-    try:
-        async with trio.open_nursery() as nursery:
-            relay_scope = trio.CancelScope()
-            nursery.start_soon(ordinary._relay_cancellation, same, relay_scope, name="lua cancellation")
-            nursery.start_soon(ordinary._drive, same, body_scope, relay_scope, name="lua driver")
-            try:
-                with body_scope:
-                    yield Runtime(same)
-            finally:
-                driver.leave()
-    except BaseExceptionGroup as group:
-        failures.extend(group.exceptions if len(group.exceptions) == 1 else [group])
-    except BaseException as error:
-        failures.append(error)
-    failures.extend(
-        error for error in driver.errors(body_cut=body_scope.cancelled_caught) if error not in failures
-    )
-    ordinary._raise(failures)

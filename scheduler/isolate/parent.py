@@ -2,7 +2,7 @@
 
 Belongs here: what `scheduler.runtime.Runtime` asks of its driver, as messages, and what the child's
 messages lead to. Does not belong here: the process (process.py), values (values.py), who has heard of which
-failure (endings.py).
+failure (scheduler/endings.py).
 
 Nothing that the child sends is trusted: types are checked by the decoder, numbers here, and whatever is
 wrong ends the child.
@@ -20,10 +20,10 @@ import outcome
 import trio
 
 from bridge.errors import ConversionError, RuntimeClosed, WrongThread
+from scheduler.endings import Endings
 from scheduler.isolate import protocol
 from scheduler.isolate.calls import Calls
 from scheduler.isolate.channel import Channel
-from scheduler.isolate.endings import Endings
 from scheduler.isolate.errors import BadMessage, IsolateDied
 from scheduler.isolate.failures import exception_of
 from scheduler.isolate.limits import ProcessLimits
@@ -61,7 +61,7 @@ class IsolatedDriver:
         self._sandbox: Sandbox | None = None
         self._registered: list[str] = []
         self._link = Link(process, channel, limits, self._converter.gone)
-        self._endings = Endings(self.cancel_all)
+        self.endings = Endings(self.cancel_all)
         self._last_task = 0
         self._modules = Modules()
         # The child's counters at its end.
@@ -70,7 +70,7 @@ class IsolatedDriver:
             self._converter,
             post=self._link.post,
             handle=self._converter.handle,
-            on_fatal=self._endings.fatal,
+            on_fatal=self.endings.fatal,
         )
         self._functions = self._converter.functions = self._calls.functions
 
@@ -84,7 +84,7 @@ class IsolatedDriver:
         measure: bool,
         portal: bool,
         limits: ProcessLimits,
-        slice_s: float,
+        slice_s: float | None,
         budget: Limits | None = None,
         sandbox: Sandbox | None = None,
         virtual_clock: bool = False,
@@ -155,7 +155,7 @@ class IsolatedDriver:
         Args:
             on_failure: called once when a failure has nobody to receive it.
         """
-        self._endings.on_failure = on_failure
+        self.endings.on_failure = on_failure
         with trio.CancelScope(shield=True):
             try:
                 async with trio.open_nursery() as workers:
@@ -167,7 +167,7 @@ class IsolatedDriver:
                         nursery.cancel_scope.cancel()
                     await self._link.process.end()
                     if not self._said_goodbye:
-                        self._endings.crash(self._link.cause_of_death())
+                        self.endings.crash(self._link.cause_of_death())
                     await self._calls.end()
             finally:
                 await self._link.process.end()
@@ -196,12 +196,12 @@ class IsolatedDriver:
     # -- what the child says -------------------------------------------------------------------
 
     def _spawned_there(self, message: protocol.Spawned) -> None:
-        self._endings.tasks[message.task].id = message.id
+        self.endings.tasks[message.task].id = message.id
 
     def _done(self, message: protocol.Done) -> None:
-        task = self._endings.tasks.pop(message.task)
+        task = self.endings.tasks.pop(message.task)
         if message.failure is not None:
-            self._endings.failed(task, self._exception(message.failure))
+            self.endings.failed(task, self._exception(message.failure))
             return
         values = message.values
         task.settle(outcome.Value(values[0] if len(values) == 1 else tuple(values) if values else None))
@@ -210,10 +210,10 @@ class IsolatedDriver:
         """Make the exception; one that ends the runtime is made once."""
         if not failure.fatal:
             return exception_of(failure)
-        if self._endings.fatal_error is None:
-            self._endings.fatal(exception_of(failure))
-        assert self._endings.fatal_error is not None
-        return self._endings.fatal_error
+        if self.endings.fatal_error is None:
+            self.endings.fatal(exception_of(failure))
+        assert self.endings.fatal_error is not None
+        return self.endings.fatal_error
 
     def _call(self, message: protocol.Call) -> None:
         self._calls.begin(message)
@@ -238,11 +238,11 @@ class IsolatedDriver:
     def _goodbye(self, message: protocol.Ended) -> None:
         self._counted = message.statistics
         self._said_goodbye = True
-        if message.failure is not None and self._endings.fatal_error is None:
-            self._endings.fatal(exception_of(message.failure))
-        if self._endings.tasks:
-            self._endings.crash(
-                cast(Any, self._endings.fatal_error) or IsolateDied("the isolated runtime ended early")
+        if message.failure is not None and self.endings.fatal_error is None:
+            self.endings.fatal(exception_of(message.failure))
+        if self.endings.tasks:
+            self.endings.crash(
+                cast(Any, self.endings.fatal_error) or IsolateDied("the isolated runtime ended early")
             )
 
     # -- acting on the child -------------------------------------------------------------------
@@ -252,7 +252,7 @@ class IsolatedDriver:
 
     def _urgent(self, message: Any) -> bool:
         # The task that a caller gets from `spawn` has its id.
-        if isinstance(message, protocol.Spawned) and message.task in self._endings.tasks:
+        if isinstance(message, protocol.Spawned) and message.task in self.endings.tasks:
             self._spawned_there(message)
             return True
         if isinstance(message, protocol.Ended):
@@ -331,7 +331,7 @@ class IsolatedDriver:
                 )
             )
         except BaseException:
-            self._endings.tasks.pop(task.number, None)
+            self.endings.tasks.pop(task.number, None)
             raise
         return task
 
@@ -366,14 +366,14 @@ class IsolatedDriver:
     def _task(self, name: str, source: str) -> IsolatedTask:
         self._last_task += 1
         task = IsolatedTask(self, self._last_task, name, source)
-        self._endings.tasks[task.number] = task
+        self.endings.tasks[task.number] = task
         return task
 
     def _begin(self, task: IsolatedTask, make: Callable[[int], Any]) -> LuaTask:
         try:
             self._link.post(make(task.number))
         except ConversionError:
-            del self._endings.tasks[task.number]
+            del self.endings.tasks[task.number]
             raise
         return task
 
@@ -428,24 +428,6 @@ class IsolatedDriver:
     def pid(self) -> int:
         """The child's process id."""
         return self._link.process.pid
-
-    # -- who has heard of what -----------------------------------------------------------------
-
-    def heard(self, task: LuaTask) -> None:
-        """See Endings."""
-        self._endings.heard(task)
-
-    def joined(self, task: LuaTask) -> None:
-        """See Endings."""
-        self._endings.joined(task)
-
-    def abandoned(self, task: LuaTask) -> None:
-        """See Endings."""
-        self._endings.abandoned(task)
-
-    def errors(self, *, body_cut: bool) -> list[BaseException]:
-        """See Endings."""
-        return self._endings.errors(body_cut=body_cut)
 
 
 def _refuse(value: object) -> Any:

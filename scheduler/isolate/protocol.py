@@ -101,7 +101,7 @@ class Start(_Message):
     modules: FunctionSpec
     # SIGPIPE ends the process, as it does for the parent.
     default_sigpipe: bool
-    slice_s: float
+    slice_s: float | None
     # Limits of all scripts together (scheduler.Limits, what is given), and of the sandbox what concerns Lua.
     budget: Budget = None
     sandbox: SandboxSpec | None = None

@@ -18,6 +18,7 @@ import trio
 from conftest import GIVE_UP_S, Lua, Shell, opened
 
 import scheduler
+from scheduler.driver import Driver
 
 pytestmark = pytest.mark.slow
 real_time = pytest.mark.trio(run=trio.run)
@@ -352,7 +353,7 @@ async def test_luajit_says_that_it_does_not_preempt() -> None:
         assert runtime._driver.vm.preemption_missing
         assert await runtime.run("local n = 0 for i = 1, 1e7 do n = n + 1 end return n") == 10_000_000
         assert runtime.statistics().preemptions == 0
-        with pytest.raises(ValueError, match="limits need preemption, which luajit does not have"):
+        with pytest.raises(ValueError, match="limits need preemption, which this runtime has not"):
             runtime.spawn("return 1", limits=scheduler.Limits(cpu_s=1))
 
 
@@ -383,6 +384,59 @@ async def test_infinite_slice_never_preempts(engine_with_close: str) -> None:
         """)
         assert order == "112233"
         assert runtime.statistics().preemptions == 0
+
+
+async def test_with_a_virtual_clock_order_does_not_depend_on_speed(engine_with_close: str) -> None:
+    """A task of a property test was set aside on a machine that stood still for 10 ms."""
+    code = """
+        local order = {}
+        for i = 1, 3 do
+          task.spawn(function()
+            order[#order + 1] = i
+            for _ = 1, 5e6 do end
+            order[#order + 1] = i
+          end)
+        end
+        sleep(1)
+        return table.concat(order)
+    """
+    async with opened(engine_with_close) as runtime:
+        assert await runtime.run(code) == "112233"
+        assert runtime.statistics().preemptions == 0
+        # What must be ended for certain is.
+        limited = "return task.limit({ cpu_s = 0.01 }, function() while true do end end)"
+        _, error = await runtime.run(limited)
+        assert (error["limit"], error["used"] < 0.5) == ("cpu", True)
+
+
+@real_time
+async def test_a_busy_kernel_is_not_asked_too_often(
+    engine_with_close: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that only spawned was stopped each 60 instructions, in vain: it became seven times slower."""
+    verdicts: list[bytes] = []
+    overrun = Driver._overrun
+
+    def counted(driver: Driver) -> bytes:
+        verdicts.append(overrun(driver))
+        return verdicts[-1]
+
+    monkeypatch.setattr(Driver, "_overrun", counted)
+    async with opened(engine_with_close) as runtime:
+        await runtime.run("local function body() end for _ = 1, 100000 do task.spawn(body) end")
+        # A slice of spawning is some 10,000 calls; ranges double, so few tries end each.
+        assert verdicts.count(b"again") < 50 * (runtime.statistics().slices + 1)
+        assert b"aside" in verdicts
+
+
+@real_time
+async def test_limits_are_refused_where_nothing_is_preempted(engine_with_close: str) -> None:
+    with pytest.raises(ValueError, match=r"limits need preemption, .*: switched off"):
+        async with opened(engine_with_close, slice_s=math.inf, limits=scheduler.Limits(cpu_s=1)):
+            pass
+    async with opened(engine_with_close, slice_s=math.inf) as runtime:
+        with pytest.raises(scheduler.LuaError, match=r"limits need preemption, which is off \(--slice inf\)"):
+            await runtime.run("task.limit({ cpu_s = 1 }, print)")
 
 
 # -- for long --------------------------------------------------------------------------------------

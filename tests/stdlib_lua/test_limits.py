@@ -362,6 +362,37 @@ async def test_limits_of_a_runtime_end_its_block(engine_with_close: str) -> None
     assert caught.value.limit == "cpu"
 
 
+async def test_a_task_that_was_refused_does_not_count(lua_with_close: Lua) -> None:
+    """It counted for ever in the budgets around the one that refused it."""
+    told = await lua_with_close("""
+        local function refused() task.spawn(print) end
+        local value, err = task.limit({ tasks = 5 }, function()
+          for _ = 1, 20 do task.limit({ tasks = 0 }, refused) end
+          return "lives"
+        end)
+        return value or tostring(err)
+    """)
+    assert told == "lives"
+
+
+async def test_a_task_that_could_not_be_spawned_does_not_count(lua_with_close: Lua) -> None:
+    """The copy of the storage that a child inherits did not fit: the child was counted already."""
+    told = await lua_with_close("""
+        local value, err = task.limit({ tasks = 2, memory_bytes = 1e9 }, function()
+          local storage = task.local_storage()
+          for i = 1, 100000 do storage[i] = i end
+          for _ = 1, 5 do
+            task.limit({ memory_bytes = 1e6 }, function() task.spawn(print) end)
+          end
+          for i = 1, 100000 do storage[i] = nil end
+          task.spawn(function() end):join()
+          return "lives"
+        end)
+        return value or tostring(err)
+    """)
+    assert told == "lives"
+
+
 async def test_tasks_of_a_runtime_count_together(engine_with_close: str) -> None:
     with pytest.raises(LimitReached, match="limit reached: tasks: used 4, allowed 3"):
         async with opened(engine_with_close, limits=Limits(tasks=3)) as runtime:
@@ -439,8 +470,8 @@ async def test_luajit_refuses_limits() -> None:
     async with opened("luajit") as runtime:
         ok, message = await runtime.run("return pcall(task.limit, { cpu_s = 1 }, print)")
         assert ok is False
-        assert "limits need preemption, which this engine or platform does not offer" in message
-    with pytest.raises(ValueError, match="limits need preemption, which luajit does not have here"):
+        assert "limits need preemption, which is off (--slice inf) or not to be had on this engine" in message
+    with pytest.raises(ValueError, match="limits need preemption, which this runtime has not"):
         async with opened("luajit", limits=Limits(cpu_s=1)):
             pass
 

@@ -1,7 +1,7 @@
 """Endings: which tasks live, and who has heard of which failure.
 
 Belongs here: the rule of `open_runtime` that no error is lost and none is raised twice. Does not belong
-here: where tasks run.
+here: where tasks run (driver.py, isolate/parent.py).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Endings:
         self._cancel_all = cancel_all
         # Live tasks by number.
         self.tasks: dict[int, LuaTask] = {}
+        # True: nothing is left that could run tasks.
+        self.crashed = False
         # Failed tasks whose error nobody has received, in order of failing.
         self._unheard: dict[LuaTask, BaseException] = {}
         # What ends the runtime whatever its tasks do; the first one counts.
@@ -36,13 +38,19 @@ class Endings:
         # Called once when a failure has nobody to receive it.
         self.on_failure: Callable[[], None] | None = None
 
-    def failed(self, task: LuaTask, error: BaseException) -> None:
-        """End a task with an error; cancels everything when nobody waits for it, as a nursery does."""
+    def failed(self, task: LuaTask, error: BaseException, *, heard: bool = False) -> None:
+        """End a task with an error; cancels everything when nobody waits for it, as a nursery does.
+
+        Args:
+            task: which has just ended.
+            error: TaskCancelled: it was cancelled, and nobody needs to hear of it.
+            heard: somebody on Lua's side has received the error.
+        """
         fatal = self.fatal_error
         if fatal is not None and (error.__cause__ is fatal or isinstance(error, TaskCancelled)):
             error = fatal  # the end of the runtime is what ended this task, too
-        elif not isinstance(error, TaskCancelled) and error is not fatal:
-            self._unheard[task] = error
+        elif not heard and not isinstance(error, TaskCancelled) and error is not fatal:
+            self._unheard[task] = error  # until a joiner has really received it
             if not task.has_joiner:
                 self._fail_closed(task)
         task.settle(outcome.Error(error))
@@ -56,7 +64,8 @@ class Endings:
 
     def crash(self, error: BaseException) -> None:
         """End every task at once: there is nothing left that could run them."""
-        if not isinstance(self.fatal_error, BaseException) or isinstance(self.fatal_error, Exception):
+        self.crashed = True
+        if self.fatal_error is None or isinstance(self.fatal_error, Exception):
             self.fatal_error = error
         tasks, self.tasks = self.tasks, {}
         for task in tasks.values():
