@@ -102,7 +102,8 @@ def report(case: Case, problems: list[str], ending: Ending) -> str:
 
 
 def check(case: Case, ending: Ending) -> None:
-    problems = damage(ending) + departures(case.script.expected, ending)
+    expected = case.script.isolated if case.way == "isolate" else case.script.expected
+    problems = damage(ending) + departures(expected, ending)
     if problems:
         pytest.fail(report(case, problems, ending), pytrace=False)
 
