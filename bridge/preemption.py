@@ -28,8 +28,9 @@ __all__ = ["Preemption"]
 
 # Where the kernel itself is running, whose functions are short, the next try comes after a random number of
 # instructions: with a fixed one a loop of the script that calls it could be met there for ever. The range
-# doubles from this to that: a try costs 10 us, and there are scripts that are nearly always in the kernel.
-_SOON, _LATE = 64, 16384
+# doubles from this to that: a try costs 10 us, and there are scripts that are nearly always in the kernel;
+# but an instruction may be the call of a C function that takes half a millisecond (debug.traceback).
+_SOON, _LATE = 64, 512
 
 
 class Preemption:

@@ -76,6 +76,9 @@ local out_of_memory = nil -- function(task) -> boolean: Lua had no memory left; 
 local cur, nxt = {}, {}
 local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
+local inside = 0 -- the last slice, or loop, left so many in nxt; what follows was woken from outside
+local favoured = false -- the last slice began with what was woken from outside
+local held, nheld = {}, 0 -- that waits for the next slice
 
 local classified = false -- whether any task was ever of another class
 local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
@@ -422,6 +425,7 @@ function freeze(task)
     return
   end
   frozen[task.co] = loop_id
+  inside = ntail
   portal_parks = portal_parks + 1
   if measuring then
     book(task)
@@ -608,6 +612,7 @@ function M.set_aside(task)
     classes.overrun:push(co)
     extra = true
   end
+  inside = ntail
 end
 
 --- The tasks that stand aside, or nil for none.
@@ -921,6 +926,70 @@ local function put_back()
   head = tail + 1
 end
 
+-- Take what was woken from outside since the last slice out of nxt.
+local function hold_back()
+  local count = ntail - inside
+  for i = 1, count do
+    held[nheld + i] = nxt[inside + i]
+    nxt[inside + i] = nil
+  end
+  nheld, ntail = nheld + count, inside
+end
+
+-- Move queue[first] to queue[last] up by `count` slots.
+local function move_up(queue, first, last, count)
+  for i = last, first, -1 do
+    queue[i + count] = queue[i]
+  end
+end
+
+-- Those held back come first: in this round, or between two in the next.
+local function let_in()
+  local count = nheld
+  local queue, first = nxt, 1
+  if cut or head > tail then
+    move_up(nxt, 1, ntail, count)
+    ntail = ntail + count
+  else
+    queue = cur
+    local missing = count - (head - 1) -- slots of those who have had their turn serve
+    if missing > 0 then
+      move_up(cur, head, tail, missing)
+      head, tail = head + missing, tail + missing
+      switches = switches - missing
+    end
+    head = head - count
+    switches = switches + count
+    first = head
+  end
+  for i = 1, count do
+    queue[first - 1 + i] = held[i]
+    held[i] = nil
+  end
+  nheld = 0
+end
+
+-- A slice was cut short, and since then timers, host calls or Python have woken some: they go before those
+-- whose turn has not come, for these may be a hundred thousand. Only at every other slice: those who wake
+-- all the time must not keep the others from running.
+local function bring_forward()
+  hold_back()
+  favoured = nheld > 0 and not favoured
+  if favoured then
+    let_in()
+  end
+end
+
+--- Let the coroutines go whose turn has passed: a scope that was killed has left many.
+function M.let_go()
+  for i = 1, head - 1 do
+    cur[i] = nil
+  end
+  for i = ntail + 1, leftover do
+    nxt[i] = nil
+  end
+end
+
 local function next_round()
   if ntail == 0 then
     return false
@@ -928,7 +997,7 @@ local function next_round()
   local old = tail
   switches = switches + old
   cur, nxt = nxt, cur
-  head, tail, ntail = 1, ntail, 0
+  head, tail, ntail, inside = 1, ntail, 0, 0
   if leftover > tail then
     forget_leftover()
   end
@@ -983,6 +1052,9 @@ local function run(me)
   loop_id = me
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   fire_timers()
+  if inside > 0 or head <= tail or nheld > 0 then
+    bring_forward()
+  end
   if cut then
     cut = false
     if ntail > 0 and head <= tail then
@@ -1012,6 +1084,7 @@ local function run(me)
       if overdue then
         overdue = false
         levels[1] = nobody
+        inside = ntail
         return "slice", nil
       end
     end
@@ -1024,11 +1097,14 @@ local function run(me)
       extra = classes.ready > 0
       if class then
         run_class(me, class)
+      elseif nheld > 0 and ntail == 0 then
+        let_in()
       elseif judge and ntail == 0 and not next(put_away) then
         judge() -- may make some ready
       elseif not next_round() and outbox_size == 0 and not frozen_call then
         forget_queues()
         levels[1] = nobody
+        inside = 0
         return "idle", timers.next_deadline()
       end
     elseif measuring then
@@ -1139,7 +1215,7 @@ end
 function M.counters()
   return {
     tasks_alive = spawned - ended_count,
-    tasks_ready = tail - head + 1 + ntail + classes.ready,
+    tasks_ready = tail - head + 1 + ntail + nheld + classes.ready,
     tasks_spawned = spawned,
     tasks_ended = ended_count,
     switches = switches + head - 1,

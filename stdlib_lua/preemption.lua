@@ -9,21 +9,57 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 
-local getinfo, sethook, collectgarbage = debug.getinfo, debug.sethook, collectgarbage
+local getinfo, setlocal, sethook = debug.getinfo, debug.setlocal, debug.sethook
+local collectgarbage, ipairs, setmetatable = collectgarbage, ipairs, setmetatable
 local is_kernels = failure.is_kernels
 local current, book, nest = kernel.current, kernel.book, kernel.nest
 
 local M = {}
 
--- Raise the mark at the script's next instruction.
-local function strike(task, thread)
+-- The hooks that raise the mark. They stay on a coroutine until it runs again, and scripts do not see them.
+M.strikes = setmetatable({}, { __mode = "k" })
+
+-- Raise the mark at the script's next instruction, in whichever of the task's coroutines that is: the
+-- innermost may yield before it comes to one.
+local function strike(task)
   task.struck = true
-  sethook(thread, function()
-    if not is_kernels(getinfo(2, "S").short_src) then
+  local function raise()
+    if current() ~= task then
+      sethook() -- a coroutine that another task has resumed since
+    elseif not is_kernels(getinfo(2, "S").short_src) then
       sethook()
       scope.check(task)
     end
-  end, "", 1)
+  end
+  M.strikes[raise] = true
+  for i = 1, nest.depth do
+    sethook(nest.levels[i], raise, "", 1)
+  end
+end
+
+-- Levels of a stack whose variables are let go; asking for level n costs n steps.
+local MAX_LEVELS = 1000
+
+-- What stands on this stack will never run again: let go what it holds.
+local function empty(thread)
+  for level = 0, MAX_LEVELS do
+    if not getinfo(thread, level, "l") then
+      return
+    end
+    for _, step in ipairs({ 1, -1 }) do -- its variables, its extra arguments
+      local index = step
+      while setlocal(thread, level, index, nil) do
+        index = index + step
+      end
+    end
+  end
+end
+
+local function abandon(task)
+  for i = 1, nest.depth do
+    empty(nest.levels[i])
+  end
+  kernel.abandon(task)
 end
 
 --- The running task was stopped by the hook. Called from outside while it stands still.
@@ -43,13 +79,13 @@ function M.overrun()
     if not scope.is_killed(task) then
       return "again"
     end
-    strike(task, thread)
+    strike(task)
     return "struck"
   elseif task.struck and scope.is_killed(task) then
-    kernel.abandon(task)
+    abandon(task)
     return "abandoned"
   elseif scope.is_cancelled(task) then
-    strike(task, thread)
+    strike(task)
   end
   kernel.set_aside(task)
   return "aside"

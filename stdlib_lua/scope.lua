@@ -373,6 +373,7 @@ local function close(scope, task)
   end
   if scope.killed then
     kills = kills - 1
+    kernel.let_go()
   end
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
@@ -426,6 +427,9 @@ local function leave(scope, task, ok, ...)
     scope.cut = true
   elseif not ok then
     failed = failure.capture((...), task)
+    if task.watched and scope == task.own then
+      failure.render(failed) -- methods of the script run: its limits still hold here
+    end
     scope:cancel("its body failed")
   end
   if deferred[1] then

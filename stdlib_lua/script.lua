@@ -8,6 +8,7 @@ local event = require("event")
 local combinators = require("combinators")
 local limits = require("limits")
 local guards = require("guards")
+local preemption = require("preemption")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
@@ -105,7 +106,7 @@ local function guard(globals, allowance)
 end
 
 local function shown(hook, ...)
-  if hook == "external hook" then
+  if hook == "external hook" or preemption.strikes[hook] then
     return nil
   end
   return hook, ...
