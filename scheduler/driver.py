@@ -47,7 +47,8 @@ __all__ = ["Driver"]
 WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
-# In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second.
+# In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second: so many
+# numbers or strings, or a tenth as many tables.
 LIMITED_VALUES = 200_000
 
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.

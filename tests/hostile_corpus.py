@@ -11,6 +11,7 @@ A header is a run of comments at the top of the script:
     -- engines: lua55                       left out: lua54 lua55
     -- options: --max-tasks 50              more options of the command line
     -- note: single C call                  a hook cannot end it: the heartbeat may miss
+    -- note: deep stack                     Lua's collector walks it in one go: the heartbeat may miss by 500 ms
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class HostileScript:
     options: tuple[str, ...] = ()
     # Its damage is one C call, which ends only with the process.
     single_c_call: bool = False
+    deep_stack: bool = False
 
     @property
     def name(self) -> str:
@@ -114,6 +116,7 @@ class HostileScript:
             engines=engines,
             options=tuple(fields.get("options", "").split()),
             single_c_call=fields.get("note") == "single C call",
+            deep_stack=fields.get("note") == "deep stack",
         )
 
 
