@@ -11,7 +11,7 @@ A header is a run of comments at the top of the script:
     -- engines: lua55                       left out: lua54 lua55
     -- options: --max-tasks 50              more options of the command line
     -- note: single C call                  a hook cannot end it: the heartbeat may miss
-    -- note: deep stack                     Lua's collector walks it in one go: the heartbeat may miss by 500 ms
+    -- note: deep stack                     the collector walks it in one go: the heartbeat may miss by 500 ms
 """
 
 from __future__ import annotations
