@@ -12,7 +12,7 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
-local pairs, next, type, find, jit = pairs, next, type, string.find, jit
+local pairs, next, type, sub, jit = pairs, next, type, string.sub, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
@@ -193,9 +193,11 @@ function M.reschedule_all(list, last, result)
   end
 end
 
--- Lua's own message; a guard may have put the script's line in front.
+-- Lua's own message; a guard may have put the script's line in front. (No pattern: it would look at each
+-- byte of a message that may have millions.)
+local NO_MEMORY = "not enough memory"
 local function is_memory_error(value)
-  return type(value) == "string" and find(value, "not enough memory$") ~= nil
+  return type(value) == "string" and sub(value, -#NO_MEMORY) == NO_MEMORY
 end
 
 -- The first thing that runs on a task's own coroutine.
