@@ -77,14 +77,16 @@ class Preemption:
         level = 1
         state = capi.thread_at(self._reader, self._levels, level)
         while state is not None and state != self._nobody:
-            if state not in self._wanted:
-                self._arm(state, capi.get_hook(state), 1)
+            hook = capi.get_hook(state)
+            if state not in self._wanted or hook[0] != self._hook:
+                # Not armed yet; or armed, and then the script has set a hook of its own.
+                self._arm(state, hook, 1)
             level += 1
             state = capi.thread_at(self._reader, self._levels, level)
 
     def _arm(self, state: int, before: Hook, instructions: int) -> None:
         self._wanted.add(state)
-        if state not in self._armed:
+        if before[0] != self._hook:
             self._armed[state] = before
         self._arming.arm(state, self._hook, instructions)
 

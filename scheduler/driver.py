@@ -31,8 +31,8 @@ from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
 from bridge.traffic import Ledger
 from bridge.vm import VM
-from bridge.watchdog import SLICE_S, STEP_S, Watchdog
-from scheduler.clock import default_step_s
+from bridge.watchdog import SLICE_S, STEP_S, VIRTUAL_SLICE_S, Watchdog
+from scheduler.clock import is_virtual
 from scheduler.endings import Endings
 from scheduler.failure import lua_error
 from scheduler.limits import Limits
@@ -81,7 +81,7 @@ class Driver:
             measure: count steps and run time of each task.
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never;
                 None: 10 ms, or 1 s of real time when trio's clock is a virtual one. At most 10 ms once
-                there is a limit.
+                there is a limit. trio gets a checkpoint after 4 ms, with a virtual clock after 1 s.
             on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a
                 single call of a C function can do.
             memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
@@ -89,7 +89,11 @@ class Driver:
         clock = trio.lowlevel.current_clock()
         self.endings = Endings(self.cancel_all)
         self.loops = Loops(self._new_loop, self._handle, self._overrun)
-        step_s = default_step_s() if slice_s is None else slice_s
+        end_s, step_s = SLICE_S, STEP_S
+        if is_virtual() and slice_s in (None, math.inf):
+            end_s = step_s = VIRTUAL_SLICE_S
+        if slice_s is not None:
+            step_s = slice_s
         self.vm = VM(
             engine,
             now=clock.current_time,
@@ -115,10 +119,11 @@ class Driver:
             self,
             preemption.lock if preemption else threading.Lock(),
             step_s=step_s,
+            slice_s=end_s,
         )
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
-            self._lua.time_slices(SLICE_S)
+            self._lua.time_slices(end_s)
         if measure:
             self._lua.measure()
         self._ledger = Ledger(self._running_call)
@@ -297,7 +302,7 @@ class Driver:
         elif tag == b"limit":
             self.endings.fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
         elif tag == b"limited":
-            self._watchdog.step_s = min(self._watchdog.step_s, STEP_S)
+            self._watchdog.look_closely()
         elif tag == b"warn":
             _log.warning("%s", message[1].decode(errors="replace"))
         else:

@@ -18,6 +18,7 @@ import trio
 from conftest import GIVE_UP_S, Lua, Shell, opened
 
 import scheduler
+from bridge import preemption
 from scheduler.driver import Driver
 
 pytestmark = pytest.mark.slow
@@ -427,6 +428,29 @@ async def test_a_busy_kernel_is_not_asked_too_often(
         # A slice of spawning is some 10,000 calls; ranges double, so few tries end each.
         assert verdicts.count(b"again") < 50 * (runtime.statistics().slices + 1)
         assert b"aside" in verdicts
+
+
+@real_time
+async def test_a_hook_of_the_scripts_own_in_place_of_ours(
+    engine_with_close: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Armed for a second try, the task set a hook of its own: it was never stopped again."""
+    monkeypatch.setattr(preemption.random, "randrange", lambda _first, _end: 10**9)
+    with trio.fail_after(GIVE_UP_S):
+        async with opened(engine_with_close) as runtime:
+            hits = await runtime.run("""
+                -- Nearly all the time in the kernel's code: soon the first try has met that.
+                local function body() end
+                local began = os.clock()
+                repeat task.spawn(body) until os.clock() - began > 0.05
+                local hits, others = 0, false
+                debug.sethook(function() hits = hits + 1 end, "", 1000)
+                task.spawn(function() others = true end)
+                while not others do end
+                debug.sethook()
+                return hits
+            """)
+        assert hits > 0
 
 
 @real_time
