@@ -31,14 +31,15 @@ IDLE_LOOKS = 4
 class _Target(Protocol):
     def end_slice(self) -> None: ...
     def preempt(self) -> None: ...
-    def stuck(self) -> None: ...
+    def stuck(self) -> bool: ...
 
 
 class Watchdog:
-    """Calls its target, from its own thread and holding the lock, about a slice that lasts too long.
+    """Calls its target, from its own thread, about a slice that lasts too long.
 
     `end_slice()` at every look after `slice_s`; after `step_s`, before it, `preempt()`: so that preempting
-    always comes at least a look later; `stuck()` once after `stuck_s`.
+    always comes at least a look later; `stuck()` once after `stuck_s`, again so much later where it returned
+    False. The first two are called with the lock.
     """
 
     def __init__(
@@ -111,10 +112,17 @@ class Watchdog:
                 quiet = 0
                 lasted = time.perf_counter() - began
                 if lasted >= self.stuck_s and reported != began:
-                    reported = began
-                    self._target.stuck()
+                    if self._target.stuck():
+                        reported = began
+                    else:
+                        self._count_anew(began)
                 elif lasted >= self._slice_s:
                     self._act(began, lasted)
+
+    def _count_anew(self, began: float) -> None:
+        with self._lock:
+            if self._began == began:
+                self._began = time.perf_counter()
 
     def _act(self, began: float, lasted: float) -> None:
         with self._lock:

@@ -187,6 +187,7 @@ class Driver:
                 else:
                     # Everything is cancelled and a shielded wait is left that nobody can end.
                     self._lua.kill_all()
+                    await trio.lowlevel.cancel_shielded_checkpoint()
             else:
                 await self._park(math.inf if detail is None else detail)
 
@@ -224,10 +225,21 @@ class Driver:
         verdict: bytes = self._lua.overrun()
         return verdict
 
-    def stuck(self) -> None:
-        """The loop has not turned for too long. Called by the watchdog's thread."""
+    def stuck(self) -> bool:
+        """The loop has not turned for too long. Called by the watchdog's thread.
+
+        Returns:
+            False: a host function is running, so the time is the program's.
+        """
+        loop = self.loops.active
+        if loop is not None and loop.caller:
+            return False
         if self._on_stuck is not None:
-            self._on_stuck()
+            try:
+                self._on_stuck()
+            except BaseException:
+                _log.exception("on_stuck raised")
+        return True
 
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()

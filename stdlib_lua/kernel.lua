@@ -14,6 +14,7 @@ local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpc
 local rawequal = rawequal
 local pairs, next, type, sub, jit = pairs, next, type, string.sub, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
+local infinity = math.huge
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
 end
@@ -77,11 +78,13 @@ local cur, nxt = {}, {}
 local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
 local inside = 0 -- the last slice, or loop, left so many in nxt; what follows was woken from outside
+local stale = false -- a killed scope has left coroutines in slots that were passed
 local favoured = false -- the last slice began with what was woken from outside
 local held, nheld = {}, 0 -- that waits for the next slice
 
 local classified = false -- whether any task was ever of another class
 local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
+local had_turn = false -- a task that stood aside has gone on since `judge` was called
 local cut = false -- a preemption has cut the round short
 local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
@@ -221,10 +224,12 @@ function conclude(task, ok, ...)
     task.state, task.on = "cancelled", nil
   else
     local failed = failure.capture((...), task)
-    task.state, task.on = "failed", failed
     if task.watched then
-      failure.render(failed) -- here, where a __tostring of the script's that never ends can be stopped
+      -- Here, where a __tostring of the script's that never ends can be stopped; before the task has ended,
+      -- for it may be set aside meanwhile.
+      failure.render(failed)
     end
+    task.state, task.on = "failed", failed
   end
   if task.struck then
     sethook() -- preemption.lua's: no script code is left to raise in
@@ -601,9 +606,12 @@ function M.set_aside(task)
   if measuring then
     book(task)
   end
+  if count_stack then
+    count_stack(task, 1, true)
+  end
   local co = task.co
   local saved, depth = leave_levels()
-  put_away[co] = { saved = saved, depth = depth }
+  put_away[co] = { saved = saved, depth = depth, number = preemptions }
   frozen[co] = loop_id
   levels[1] = nobody
   if task.rest and task.rest > 0 and not is_cancelled(task) then
@@ -617,41 +625,40 @@ function M.set_aside(task)
   inside = ntail
 end
 
---- The tasks that stand aside, or nil for none.
----@return table|nil aside for `have_run`
-function M.tasks_aside()
-  if not next(put_away) then
-    return nil
-  end
-  local aside = {}
-  for co, entry in pairs(put_away) do
-    aside[co] = entry
-  end
-  return aside
+--- The number of the latest preemption, nil when no task stands aside.
+---@return integer|nil number
+function M.last_aside()
+  return next(put_away) and preemptions or nil
 end
 
---- Has each of them had its turn since? Asked between two steps.
-function M.have_run(aside)
-  for co, entry in pairs(aside) do
-    if put_away[co] == entry then
-      return false
+--- The number of the oldest preemption whose task has not had its turn since; none: math.huge.
+---@return number
+function M.oldest_aside()
+  local oldest = infinity
+  for _, entry in pairs(put_away) do
+    if entry.number < oldest then
+      oldest = entry.number
     end
   end
-  return true
+  return oldest
 end
 
---- Call `fn` between steps, after each that was preempted.
+--- Call `fn` between two steps, each time a task that stood aside has had its turn.
 ---@param fn function|nil
 function M.set_judge(fn)
   judge = fn
 end
 
+--- Coroutines of abandoned tasks: the task's own and those inside it, for each.
+M.abandoned = {}
+
 --- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
 -- closed; the scopes it had opened are, by another coroutine in its place.
 ---@param task table
 function M.abandon(task)
-  leave_levels()
+  M.abandoned[#M.abandoned + 1] = leave_levels()
   levels[1] = nobody
+  inside = ntail
   overdue, special, cut = true, true, true
   tasks[task.co] = LOOP
   local co = create(body)
@@ -661,6 +668,7 @@ function M.abandon(task)
 end
 
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
+---@return string|nil problem
 function M.relay(tag)
   if isyieldable() then
     yield(tag)
@@ -669,10 +677,10 @@ function M.relay(tag)
   local task = tasks[levels[1]]
   local possible, why = may_freeze()
   if not task then
-    error("cannot wait outside a task", 0)
+    return "cannot wait outside a task"
   elseif not possible then
     if tag == TURN then
-      error(why, 0)
+      return why
     end
     refuse(task, why)
   else
@@ -798,6 +806,10 @@ local function run_now(me, task)
     local levels_of = put_away[co]
     if levels_of then
       put_away[co] = nil
+      had_turn = true
+      if count_stack then
+        count_stack(tasks[co], -1)
+      end
       enter_levels(levels_of.saved, levels_of.depth)
       special = true -- its loop has stale locals
       booked = measuring and cpu_now() or 0
@@ -838,6 +850,7 @@ end
 local function perform(me, task)
   local request = task.on
   levels[1] = nobody
+  inside = ntail -- another loop begins if the host function blocks
   if request.n > MANY then
     return after_call(me, task, yield("many", request, "call"))
   end
@@ -982,8 +995,20 @@ local function bring_forward()
   end
 end
 
---- Let the coroutines go whose turn has passed: a scope that was killed has left many.
-function M.let_go()
+--- A scope was killed and has ended: what it held goes before the next slice.
+function M.forget_soon()
+  stale = true
+end
+
+--- Is there something to forget?
+function M.is_stale()
+  return stale
+end
+
+-- Let the coroutines go whose turn has passed. When a slice begins: until then the watchdog may look at the
+-- one that was resumed last (bridge/preemption.py).
+local function forget_passed()
+  stale = false
   for i = 1, head - 1 do
     cur[i] = nil
   end
@@ -1052,6 +1077,9 @@ end
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
+  if stale then
+    forget_passed()
+  end
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   fire_timers()
   if inside > 0 or head <= tail or nheld > 0 then
@@ -1077,7 +1105,8 @@ local function run(me)
     end
     if special or overdue then
       special = measuring
-      if judge then
+      if judge and had_turn then
+        had_turn = false
         judge()
       end
       if outbox_size > 0 then

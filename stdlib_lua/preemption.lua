@@ -9,8 +9,10 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 
-local getinfo, setlocal, sethook = debug.getinfo, debug.setlocal, debug.sethook
-local collectgarbage, ipairs, setmetatable = collectgarbage, ipairs, setmetatable
+local getinfo, sethook = debug.getinfo, debug.sethook
+local setlocal, setupvalue = debug.setlocal, debug.setupvalue
+local collectgarbage, ipairs, pairs, setmetatable = collectgarbage, ipairs, pairs, setmetatable
+local co_status = coroutine.status
 local is_kernels = failure.is_kernels
 local current, book, nest = kernel.current, kernel.book, kernel.nest
 
@@ -37,13 +39,27 @@ local function strike(task)
   end
 end
 
--- Levels of a stack whose variables are let go; asking for level n costs n steps.
+-- The innermost coroutine of the task. One that has ended counts no more: a level may be left behind where
+-- a function of coroutine.lua was left by an error (a stack overflow).
+local function innermost()
+  local levels = nest.levels
+  for depth = nest.depth, 2, -1 do
+    if co_status(levels[depth]) == "normal" then
+      break
+    end
+    levels[depth], nest.depth = nest.nobody, depth - 1
+  end
+  return levels[nest.depth]
+end
+
+-- Levels of a stack that are emptied; asking for level n costs n steps.
 local MAX_LEVELS = 1000
 
--- What stands on this stack will never run again: let go what it holds.
+-- Let go what the functions on this stack hold; none of them will run again, nor any other that shares it.
 local function empty(thread)
   for level = 0, MAX_LEVELS do
-    if not getinfo(thread, level, "l") then
+    local info = getinfo(thread, level, "f")
+    if not info then
       return
     end
     for _, step in ipairs({ 1, -1 }) do -- its variables, its extra arguments
@@ -52,14 +68,31 @@ local function empty(thread)
         index = index + step
       end
     end
+    local index = 1
+    while setupvalue(info.func, index, nil) do
+      index = index + 1
+    end
   end
 end
 
-local function abandon(task)
-  for i = 1, nest.depth do
-    empty(nest.levels[i])
+--- The runtime has ended. The stacks of abandoned tasks cannot be unwound (bridge/portal.py): what they hold,
+-- and what the globals do, goes now.
+---@param globals table
+function M.close(globals)
+  local left = kernel.abandoned
+  if #left == 0 then
+    return
   end
-  kernel.abandon(task)
+  for i = 1, #left do
+    for _, thread in ipairs(left[i]) do
+      empty(thread)
+    end
+  end
+  for key in pairs(globals) do
+    globals[key] = nil
+  end
+  collectgarbage()
+  collectgarbage()
 end
 
 --- The running task was stopped by the hook. Called from outside while it stands still.
@@ -68,7 +101,7 @@ end
 --   it go on; "struck": let it go on, it will raise
 function M.overrun()
   local task = current()
-  local thread = task and nest.levels[nest.depth]
+  local thread = task and innermost()
   local info = thread and getinfo(thread, 0, "S")
   if not info or is_kernels(info.short_src) then
     return "again"
@@ -82,7 +115,7 @@ function M.overrun()
     strike(task)
     return "struck"
   elseif task.struck and scope.is_killed(task) then
-    abandon(task)
+    kernel.abandon(task)
     return "abandoned"
   elseif scope.is_cancelled(task) then
     strike(task)

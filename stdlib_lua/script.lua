@@ -134,6 +134,11 @@ function M.install(globals)
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
   globals.os.exit = exit
   globals.load = guarded.wrap_load(globals.load)
+  globals.loadfile, globals.dofile =
+    guarded.wrap_file(globals.loadfile), guarded.wrap_file(globals.dofile)
+  if globals.loadstring then
+    globals.loadstring = guarded.wrap_load(globals.loadstring)
+  end
   globals.debug.gethook = gethook
   globals.python = nil
   if jit then

@@ -362,6 +362,83 @@ async def test_limits_of_a_runtime_end_its_block(engine_with_close: str) -> None
     assert caught.value.limit == "cpu"
 
 
+@real_time
+async def test_a_chunk_named_like_our_files_is_ended(engine_with_close: str) -> None:
+    """It was taken for the scheduler's own code, which is never stopped."""
+    for code in (
+        'load("while true do end", "@[scheduler]/x.lua")()',
+        'load(function() end, "=[scheduler]/x.lua") load("while true do end", "=[scheduler]/x.lua")()',
+    ):
+        with pytest.raises(CpuLimitExceeded), trio.fail_after(20):
+            async with opened(engine_with_close) as runtime:
+                await runtime.run(code, limits=Limits(cpu_s=0.05))
+
+
+@real_time
+async def test_what_a_killed_task_gave_away_stays(lua_with_close: Lua) -> None:
+    """Its variables were emptied when it was abandoned: those that closures of others shared, too."""
+    told = await lua_with_close("""
+        local get
+        local value, err = task.limit({ cpu_s = 0.03 }, function()
+          local state = { n = 1 }
+          get = function() return state end
+          local x <close> = setmetatable({}, { __close = function() while true do end end })
+          while true do end
+        end)
+        return value == nil and err.limit, get().n
+    """)
+    assert told == ("cpu", 1)
+
+
+@real_time
+async def test_memory_of_an_abandoned_task_goes_with_its_runtime(engine_with_close: str) -> None:
+    """The stack is kept for ever, and with it went everything the script could reach."""
+    code = """
+        big = {}
+        for i = 1, 100000 do big[i] = { i } end
+        local more = {}
+        for i = 1, 100000 do more[i] = { i } end
+        local x <close> = setmetatable({}, { __close = function() while true do end end })
+        while true do end
+    """
+    async with opened(engine_with_close) as runtime:
+        vm = runtime._driver.vm
+        with pytest.raises(CpuLimitExceeded):
+            await runtime.run(code, limits=Limits(cpu_s=0.2))
+    assert len(vm.embed[b"abandoned"]) == 1
+    assert vm.embed[b"heap"]() < 3e6
+
+
+@real_time
+async def test_a_throttled_tasks_error_is_its_own(engine_with_close: str) -> None:
+    """Set aside while its error was printed, it rested: the error was lost."""
+    with pytest.raises(scheduler.LuaError, match="THE ERROR"):
+        async with opened(engine_with_close, limits=Limits(cpu_s=0.01, policy="throttle")) as runtime:
+            await runtime.run("""
+                local function burn()
+                  local began = os.clock()
+                  while os.clock() - began < 0.05 do end
+                end
+                burn()
+                task.spawn(function()
+                  error(setmetatable({}, { __tostring = function() burn() return "THE ERROR" end }))
+                end)
+                task.sleep(10)
+            """)
+
+
+async def test_a_warning_comes_when_use_has_doubled(
+    lua_with_close: Lua, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With an amount of 0 there was a line for each step."""
+    await lua_with_close("""
+        task.limit({ host_calls = 0, cpu_s = 0, policy = "warn" }, function()
+          for _ = 1, 2000 do task.yield() end
+        end)
+    """)
+    assert len(caplog.records) < 30
+
+
 async def test_a_task_that_was_refused_does_not_count(lua_with_close: Lua) -> None:
     """It counted for ever in the budgets around the one that refused it."""
     told = await lua_with_close("""
