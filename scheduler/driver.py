@@ -50,6 +50,8 @@ MARGIN_BYTES = 8 * 1024**2
 # In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second: so many
 # numbers or strings, or a tenth as many tables.
 LIMITED_VALUES = 200_000
+# And a table's strings, which Lua keeps once and Python as often as they are reached.
+LIMITED_BYTES = 64 * 1024**2
 
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
 STUCK_GRACE_S = 2.0
@@ -315,6 +317,8 @@ class Driver:
             self.endings.fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
         elif tag == b"limited":
             self._watchdog.look_closely()
+            self.values.converter.max_values = LIMITED_VALUES
+            self.values.converter.max_bytes = LIMITED_BYTES
         elif tag == b"warn":
             _log.warning("%s", message[1].decode(errors="replace"))
         else:
@@ -374,7 +378,6 @@ class Driver:
     def limit_all(self, limits: Limits) -> None:
         """Limit everything that will run, together."""
         self._lua.limit_all(self._spec(limits))
-        self.values.converter.max_values = LIMITED_VALUES
 
     def _spec(self, limits: Limits | None) -> Any:
         """Return the limits as the kernel takes them; from now on a single call is watched, too."""

@@ -85,6 +85,8 @@ local held, nheld = {}, 0 -- that waits for the next slice
 local classified = false -- whether any task was ever of another class
 local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
 local had_turn = false -- a task that stood aside has gone on since `judge` was called
+local ending = false -- the slice ends after this step
+local pausing = 0 -- the task in whose step, between two host calls, trio got its last checkpoint
 local cut = false -- a preemption has cut the round short
 local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
@@ -838,17 +840,29 @@ local function after_call(me, task, verdict, ...)
   end
   task.wait = nil
   task.on = verdict == "cancelled" and CANCELLED or pack(verdict, ...)
-  if overdue then
+  if overdue and pausing == task.id then
+    -- It has been at it for two slices: now the others, and as after a preemption a cancellation counts.
+    pausing = 0
+    if cancels > 0 and is_cancelled(task) then
+      task.on = CANCELLED
+    end
+    push_or_rest(task)
+    return nil
+  elseif overdue then
     -- trio gets its checkpoint; no other task runs, a synchronous call is no switch.
-    overdue = false
+    overdue, pausing = false, task.id
     yield("pause", nil)
     loop_id = me
+    ending, special = true, true -- timers have waited: the slice ends with this step
   end
   return run_now(me, task)
 end
 
 local function perform(me, task)
   local request = task.on
+  if measuring then
+    book(task) -- until now; what the host function uses is not Lua's
+  end
   levels[1] = nobody
   inside = ntail -- another loop begins if the host function blocks
   if request.n > MANY then
@@ -1104,6 +1118,9 @@ local function run(me)
       perform(me, task)
     end
     if special or overdue then
+      if ending then
+        ending, overdue = false, true
+      end
       special = measuring
       if judge and had_turn then
         had_turn = false
@@ -1225,6 +1242,20 @@ end
 --- So many bytes are about to be made; raises in a task whose limit that would pass (limits.lua).
 ---@param bytes number
 function M.reserve(bytes) end -- luacheck: ignore 212
+
+--- Strings are about to be copied to Python, each as often as it is given.
+function M.reserve_copies(...)
+  local bytes, values = 0, { ... }
+  for i = 1, select("#", ...) do
+    local value = values[i]
+    if type(value) == "string" then
+      bytes = bytes + #value
+    end
+  end
+  if bytes > 1000000 then
+    M.reserve(bytes)
+  end
+end
 
 --- Whether a task that does not give up the processor can be stopped.
 function M.can_preempt()

@@ -368,7 +368,7 @@ local function watch()
     watching = true
     post("limited", true) -- a message has two parts at least
     kernel.set_counters(count_task, count_call, out_of_memory, count_stack)
-    kernel.reserve = M.allowance.bytes
+    kernel.reserve, kernel.limited = M.allowance.bytes, true
     if M.on_first then
       M.on_first(M.allowance)
     end

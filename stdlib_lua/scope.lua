@@ -437,6 +437,8 @@ local function leave(scope, task, ok, ...)
       failure.render(failed) -- methods of the script run: its limits still hold here
     end
     scope:cancel("its body failed")
+  elseif ok and kernel.limited and task.watched and scope == task.own then
+    kernel.reserve_copies(...) -- its results go to Python
   end
   if scope.deferred and scope.deferred > 0 then
     judge_scope(scope)
