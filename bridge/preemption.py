@@ -100,11 +100,15 @@ class Preemption:
         with self.lock:
             before = self._armed.pop(state, NO_HOOK)
             wanted = state in self._wanted
+            others = self._wanted - {state}
             self._wanted.clear()
             self._capi.set_hook(state, before)
         verdict = self._stop() if wanted else b""
         if verdict == b"again":
             with self.lock:
+                # Those around it have not run an instruction: a task that is nearly always in finalizers is
+                # stopped when it comes out of one.
+                self._wanted |= others
                 self._arm(state, before, random.randrange(1, self._range))
                 self._range = min(self._range * 2, _LATE)
         elif wanted:
