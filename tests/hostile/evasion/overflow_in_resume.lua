@@ -1,4 +1,4 @@
--- what: a stack overflow inside coroutine.resume, caught, and then a loop: the levels of coroutines were wrong for ever
+-- what: a stack overflow inside coroutine.resume, caught, then a loop: levels of coroutines stayed wrong
 -- expect: exit=4 limit=cpu
 local co = coroutine.create(function() end)
 coroutine.resume(co)
