@@ -228,8 +228,10 @@ function conclude(task, ok, ...)
     local failed = failure.capture((...), task)
     if task.watched then
       -- Here, where a __tostring of the script's that never ends can be stopped; before the task has ended,
-      -- for it may be set aside meanwhile.
+      -- for it may be set aside meanwhile. It may not wait.
+      task.telling = true
       failure.render(failed)
+      task.telling = nil
     end
     task.state, task.on = "failed", failed
   end
@@ -462,7 +464,7 @@ end
 ---@return table task
 local function enter()
   local task = tasks[levels[1]]
-  if not task or task.state then
+  if not task or task.state or task.telling then
     no_wait(task, 3)
   end
   if cancels > 0 then
@@ -526,7 +528,7 @@ end
 ---@return any ... what `kind.finish` makes of the result, or the result
 local function park(kind, on, at)
   local task = tasks[levels[1]]
-  if not task or task.state then
+  if not task or task.state or task.telling then
     no_wait(task, 2)
   end
   if cancels > 0 and not kind.stubborn then
@@ -659,6 +661,7 @@ M.abandoned = {}
 ---@param task table
 function M.abandon(task)
   M.abandoned[#M.abandoned + 1] = leave_levels()
+  task.telling = nil
   levels[1] = nobody
   inside = ntail
   overdue, special, cut = true, true, true

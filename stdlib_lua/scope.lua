@@ -434,7 +434,9 @@ local function leave(scope, task, ok, ...)
   elseif not ok then
     failed = failure.capture((...), task)
     if task.watched and scope == task.own then
-      failure.render(failed) -- methods of the script run: its limits still hold here
+      task.telling = true
+      failure.render(failed) -- methods of the script run, but may not wait: its limits still hold here
+      task.telling = nil
     end
     scope:cancel("its body failed")
   elseif ok and kernel.limited and task.watched and scope == task.own then
