@@ -42,10 +42,11 @@ local function DONE() end -- my body has ended; this coroutine can run another
 local function DEAD() end -- my body has ended, and a script has seen this coroutine
 M.is_tag = { [TURN] = true, [PARK] = true, [CALL] = true }
 
--- Results that `park` turns into something else than a value.
-local CANCELLED = {}
-local REFUSED = {}
-local TIMEOUT = {}
+-- Results that `park` turns into something else than a value. Functions like the tags: a result may be any
+-- value of the script's, and its __eq is not asked.
+local function CANCELLED() end
+local function REFUSED() end
+local function TIMEOUT() end
 M.TIMEOUT = TIMEOUT
 
 local tasks = {} -- coroutine -> task, from spawn to end
@@ -173,14 +174,25 @@ local function reschedule(task, result)
 end
 M.reschedule = reschedule
 
---- `reschedule` for the tasks in list[1] to list[last], which lets them go; false entries are skipped.
-function M.reschedule_all(list, last, result)
-  for i = 1, last do
+--- `reschedule` for a waiter (waitlist.lua), which may be no task.
+---@param waiter table
+local function wake(waiter, result)
+  if waiter.co then
+    reschedule(waiter, result)
+  else
+    waiter:fire(result)
+  end
+end
+M.wake = wake
+
+--- `wake` for those in list[first] to list[last], which lets them go; false entries are skipped.
+function M.wake_each(list, first, last, result)
+  for i = first, last do
     local task = list[i]
     list[i] = nil
     local plain = task and task.wait and not (classified or instrument or task.timer)
     if task and not plain then
-      reschedule(task, result)
+      wake(task, result)
     elseif plain then
       task.wait, task.on = nil, result
       local n = ntail + 1

@@ -8,6 +8,7 @@ local event = require("event")
 local combinators = require("combinators")
 local limits = require("limits")
 local guards = require("guards")
+local libraries = require("libraries")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
@@ -131,6 +132,7 @@ function M.install(globals)
   task_table.all, task_table.race, task_table.map =
     combinators.all, combinators.race, combinators.map
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
+  libraries.install(globals)
   globals.os.exit = exit
   globals.load = guarded.wrap_load(globals.load)
   globals.debug.gethook = gethook
