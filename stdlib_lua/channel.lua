@@ -12,9 +12,10 @@ local failure = require("failure")
 local waitlist = require("waitlist")
 local select = require("select")
 
-local park, wake, enter = kernel.park, kernel.wake, kernel.enter
+local park, enter, pressing = kernel.park, kernel.enter, kernel.pressing
+local wake, wake_first = kernel.wake, kernel.wake_first
 local bad_argument, describe = failure.bad_argument, select.describe
-local getmetatable, setmetatable, type, error = getmetatable, setmetatable, type, error
+local setmetatable, type, error = setmetatable, type, error
 local tostring, format, infinity = tostring, string.format, math.huge
 
 local M = {}
@@ -23,15 +24,23 @@ local Channel = { __name = "channel" }
 Channel.__index = Channel
 M.Channel = Channel
 
--- What a nil in a buffer or on its way is, and what wakes who waits when the channel closes. Functions, so
+-- What a nil in a buffer or on its way is, and what wakes receivers when the channel closes. Functions, so
 -- that comparing asks no __eq.
 local function NIL() end
 local function CLOSED() end
 
+-- All of them. Asking here costs a third of `getmetatable`, and no value makes it fail.
+local is_channel = setmetatable({}, { __mode = "k" })
+
 local function check_channel(self, name)
-  if getmetatable(self) ~= Channel then
-    local hint = type(self) == "table" and "" or " (call it with a colon: ch:" .. name .. "(...))"
-    bad_argument("self", name, "channel expected, got " .. describe(self) .. hint, 2)
+  if not is_channel[self] then
+    local got = self == nil and "no value" or describe(self)
+    local text = "channel expected, got "
+      .. got
+      .. "; call it with a colon, as in ch:"
+      .. name
+      .. "()"
+    bad_argument(1, name, text, 2)
   end
 end
 
@@ -39,10 +48,6 @@ local function label(channel)
   return channel.name and "channel '" .. channel.name .. "'" or "channel"
 end
 Channel.__tostring = label
-
-local function refuse_closed(channel)
-  error(failure.new("closed", label(channel) .. " is closed: nothing can be sent any more"), 0)
-end
 
 --- Make a channel.
 ---@param capacity integer|nil how many values it holds without a receiver; 0, the default: none, a sender waits
@@ -52,39 +57,32 @@ end
 function M.new(capacity, name)
   if capacity == nil then
     capacity = 0
-  elseif type(capacity) ~= "number" or not (capacity >= 0) then
-    local got = type(capacity) == "number" and tostring(capacity) or describe(capacity)
-    bad_argument(1, "new", "capacity must be a number that is not negative, got " .. got)
-  elseif capacity ~= infinity and capacity % 1 ~= 0 then
-    bad_argument(
-      1,
-      "new",
-      "capacity must be a whole number or math.huge, got " .. tostring(capacity)
-    )
+  elseif type(capacity) ~= "number" then
+    bad_argument(1, "new", "capacity must be a number, got " .. describe(capacity))
+  elseif not (capacity >= 0) or capacity ~= infinity and capacity % 1 ~= 0 then
+    local text = "capacity must be a whole number, not negative, or math.huge, got "
+    bad_argument(1, "new", text .. tostring(capacity))
   end
   if name ~= nil and type(name) ~= "string" then
     bad_argument(2, "new", "name (a string) expected, got " .. describe(name))
   end
-  return setmetatable({
+  local channel = setmetatable({
     capacity = capacity,
     name = name,
-    -- The buffer: values at first .. last.
+    -- The buffer: values at first .. last; last is 0 when it is empty.
     first = 1,
     last = 0,
     senders = waitlist.new({}), -- with the values they bring
     receivers = waitlist.new(),
     closed = false,
   }, Channel)
+  channel.receivers.channel = channel
+  is_channel[channel] = true
+  return channel
 end
 
 -- ---------------------------------------------------------------------------------------------
 -- The buffer
-
-local function push(channel, value)
-  local last = channel.last + 1
-  channel.last = last
-  channel[last] = value
-end
 
 -- A window that slides over a table for ever would live in its hash part: move it back to the start.
 local function move_down(channel, first, last)
@@ -101,8 +99,12 @@ end
 -- Take the first value out of a buffer that holds one; whoever waits to send gets room.
 local function pop(channel)
   local first, last = channel.first, channel.last
-  local value = channel[first]
+  local value, senders = channel[first], channel.senders
   channel[first] = nil
+  if senders.last > 0 then
+    last = last + 1
+    channel[last], channel.last = wake_first(senders, true), last
+  end
   if first == last then
     channel.first, channel.last = 1, 0
   else
@@ -111,22 +113,19 @@ local function pop(channel)
       move_down(channel, first + 1, last)
     end
   end
-  if channel.senders.last > 0 then
-    local sender, waiting = channel.senders:pop()
-    push(channel, waiting)
-    wake(sender, true)
-  end
   return value
 end
 
 -- ---------------------------------------------------------------------------------------------
 -- Sending
 
-local sending -- the value of a `send`, between it and `begin`
+local function refuse_closed(channel)
+  error(failure.new("closed", label(channel) .. " is closed: nothing can be sent any more"), 0)
+end
 
 local function sent(result)
-  if result == CLOSED then
-    error(failure.new("closed", "the channel was closed while a value waited to be sent"), 0)
+  if result ~= true then
+    error(result, 0)
   end
   return true
 end
@@ -135,11 +134,16 @@ local function send_detail(channel)
   return label(channel) .. (channel.capacity == 0 and ": a receiver" or " full")
 end
 
+local sending -- the value of a `send`, between it and `begin`
+
 local SEND = {
   reason = "resource",
-  begin = function(task, channel)
-    channel.senders:add(task, sending)
-    sending = nil
+  begin = function(task, channel) -- `senders:add`, in line
+    local senders = channel.senders
+    local last = senders.last + 1
+    senders.last = last
+    senders[last], senders.values[last] = task, sending
+    task.slot, sending = last, nil
   end,
   abort = function(task)
     task.on.senders:remove(task)
@@ -151,15 +155,18 @@ local SEND = {
   finish = sent,
 }
 
--- Without waiting: done, or why not.
+-- Without waiting: done, or why not. (Where somebody waits to receive, the channel is open and empty.)
 local function offer(channel, value)
-  if channel.closed then
-    return false, CLOSED
-  elseif channel.receivers.last > 0 then
-    wake(channel.receivers:pop(), value)
+  if channel.receivers.last > 0 then
+    wake_first(channel.receivers, value)
     return true
-  elseif channel.last - channel.first + 1 < channel.capacity then
-    push(channel, value)
+  elseif channel.closed then
+    return false, CLOSED
+  end
+  local last = channel.last
+  if last - channel.first + 1 < channel.capacity then
+    channel.last = last + 1
+    channel[last + 1] = value
     return true
   end
   return false
@@ -169,13 +176,20 @@ end
 ---@param value any
 ---@return boolean true
 function Channel:send(value)
-  if getmetatable(self) ~= Channel then
+  if not is_channel[self] then
     check_channel(self, "send")
   end
   if value == nil then
     value = NIL
   end
-  enter()
+  if pressing.cancels > 0 then
+    enter()
+  end
+  local receivers = self.receivers
+  if receivers.last > 0 then -- the most frequent case of `offer`, in line
+    wake_first(receivers, value)
+    return true
+  end
   local done, why = offer(self, value)
   if done then
     return true
@@ -219,17 +233,23 @@ end
 
 local RECEIVE = {
   reason = "resource",
-  begin = function(task, channel)
-    channel.receivers:add(task)
-  end,
+  queued = true,
   abort = function(task)
-    task.on.receivers:remove(task)
+    task.on:remove(task)
     return true
   end,
   detail = function(task)
-    return receive_detail(task.on)
+    return receive_detail(task.on.channel)
   end,
-  finish = received,
+  -- What `received` does, without a call for each value.
+  marks = {
+    [NIL] = function()
+      return nil
+    end,
+    [CLOSED] = function()
+      return nil, "closed"
+    end,
+  },
 }
 
 -- Without waiting: whether there was something, and the value or CLOSED.
@@ -237,9 +257,7 @@ local function take(channel)
   if channel.last > 0 then
     return true, pop(channel)
   elseif channel.senders.last > 0 then
-    local sender, value = channel.senders:pop()
-    wake(sender, true)
-    return true, value
+    return true, wake_first(channel.senders, true)
   elseif channel.closed then
     return true, CLOSED
   end
@@ -250,16 +268,22 @@ end
 ---@return any value nil and "closed" when the channel is closed and empty; nil alone is a nil that was sent
 ---@return string|nil state
 function Channel:receive()
-  if getmetatable(self) ~= Channel then
+  if not is_channel[self] then
     check_channel(self, "receive")
   end
-  enter()
-  local found, value = take(self)
-  if found then
+  if self.last == 0 and self.senders.last == 0 and not self.closed then
+    return park(RECEIVE, self.receivers)
+  end
+  if pressing.cancels > 0 then
+    enter()
+  end
+  local _, value = take(self)
+  if value == NIL or value == CLOSED then
     return received(value)
   end
-  return park(RECEIVE, self)
+  return value
 end
+local receive = Channel.receive
 
 --- Receive if that needs no wait. Not a checkpoint.
 ---@return any value nil and "empty" or "closed" when there is none
@@ -274,14 +298,10 @@ function Channel:try_receive()
 end
 
 local function next_value(channel)
-  local value, state = channel:receive()
+  local value, state = receive(channel)
   if value == nil and state == nil then
-    error(
-      "a nil was sent on "
-        .. label(channel)
-        .. ", which ends no loop and cannot be its value; use receive",
-      2
-    )
+    local text = "a nil was sent on %s: a loop cannot have it as its value; use receive there"
+    error(format(text, label(channel)), 2)
   end
   return value
 end
@@ -303,10 +323,9 @@ function Channel:close()
     return false
   end
   self.closed = true
-  local sender = self.senders:pop()
-  while sender do
-    wake(sender, CLOSED)
-    sender = self.senders:pop()
+  while self.senders.last > 0 do
+    local text = label(self) .. " was closed while a value waited to be sent"
+    wake(self.senders:pop(), failure.new("closed", text))
   end
   self.receivers:wake_all(CLOSED)
   return true
