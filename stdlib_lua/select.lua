@@ -27,6 +27,7 @@ local named = {}
 --   try     function(object, value) -> done, result: take effect now if that needs no wait
 --   add     function(case): it waits; put it where others find it, `case.object` tells whose
 --   remove  function(case): it does not wait any more
+--   removed function(object): cases were removed, perhaps others are served now (optional)
 --   finish  function(result, object) -> ...: turns the result, of `try` or of `fire`, into the case's values
 --   detail  function(object) -> string: what it waits for, for people
 function M.offer(class, operation, kind)
@@ -43,11 +44,27 @@ local Case = {}
 Case.__index = Case
 
 local function withdraw(cases)
+  local told = false
   for i = 1, cases.n do
     local case = cases[i]
     if case.waits then
       case.waits = false
       case.kind.remove(case)
+      if case.kind.removed then
+        case.left, told = true, true
+      end
+    end
+  end
+  return told
+end
+
+-- Only when no case waits any more: what others get now may be what another case here has waited for.
+local function tell(cases)
+  for i = 1, cases.n do
+    local case = cases[i]
+    if case.left then
+      case.left = false
+      case.kind.removed(case.object)
     end
   end
 end
@@ -55,14 +72,20 @@ end
 --- It happened: this case takes effect and no other.
 function Case:fire(result)
   self.waits, self.result = false, result
-  withdraw(self.cases)
-  wake(self.cases.task, self)
+  local cases = self.cases
+  local told = withdraw(cases)
+  wake(cases.task, self)
+  if told then
+    tell(cases)
+  end
 end
 
 local SELECT = {
   reason = "resource",
   abort = function(task)
-    withdraw(task.on)
+    if withdraw(task.on) then
+      tell(task.on)
+    end
     return true
   end,
   detail = function(task)
