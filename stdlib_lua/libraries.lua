@@ -9,6 +9,7 @@ local M = {}
 -- Global, and found by `require` as well.
 M.global = {
   channel = require("channel").public,
+  sync = require("sync").public,
 }
 
 -- Found by `require` alone, and loaded then: opening a runtime should not pay for what few scripts use.
