@@ -131,8 +131,13 @@ function M.set_inherit(fn)
   inherit = fn
 end
 
+-- The same for those who check only then: `if pressing.cancels > 0 then enter() end` before what cannot wait.
+local pressing = { cancels = 0 }
+M.pressing = pressing
+
 function M.add_cancels(n)
   cancels = cancels + n
+  pressing.cancels = cancels
 end
 
 --- Any cancelled scope open? A cheap test before the walk up the scopes.
@@ -207,6 +212,32 @@ function M.wake_each(list, first, last, result)
       nxt[n] = task.co
     end
   end
+end
+
+--- `wake` for who came first in `list` (waitlist.lua), which lets it go; somebody waits there.
+---@return any value what the waiter has brought
+function M.wake_first(list, result)
+  local first, value = list.first, nil
+  local waiter, values = list[first], list.values
+  if first == list.last then
+    list[first] = nil
+    list.first, list.last = 1, 0
+    if values then
+      value = values[first]
+      values[first] = nil
+    end
+  else
+    waiter, value = list:pop()
+  end
+  if waiter.wait and not (classified or instrument or timed > 0 and waiter.timer) then
+    waiter.wait, waiter.on = nil, result -- `reschedule`, in line
+    local n = ntail + 1
+    ntail = n
+    nxt[n] = waiter.co
+  else
+    wake(waiter, result)
+  end
+  return value
 end
 
 -- Lua's own message; a guard may have put the script's line in front.
@@ -346,6 +377,7 @@ function M.spawn(scope, fn, args, options)
     fn = fn,
     prev = last, -- children form a list, so that order is the order of spawning
     next = nil,
+    state = false, -- at the end how it ended; there from the start, for what is missing is looked for in Task
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
@@ -530,6 +562,7 @@ end
 --   detail  function(task) -> string: what it waits for, for people
 --   expire  function(task) -> any: the result when the task's timer comes first; without it TIMEOUT
 --   finish  function(result) -> ...: turns what `reschedule` was given, unless nil, into the wait's values
+--   marks   result -> function() -> ...: the same for a few results, where the others are values already
 ---@param on any what it waits for
 ---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
@@ -577,6 +610,10 @@ local function park(kind, on, at)
     return ended_early(task, result)
   elseif finish then
     return finish(result)
+  end
+  local marks = kind.marks
+  if marks and marks[result] then
+    return marks[result]()
   end
   return result
 end
@@ -1084,7 +1121,26 @@ local function run(me)
           break
         end
       end
-      if extra or head <= tail or frozen_call or not next_round() then
+      if special or head <= tail then
+        break
+      end
+      -- Rounds of one, as of two tasks that talk with each other, without their ceremony.
+      while ntail == 1 and not special and not extra do
+        local co = nxt[1]
+        nxt[1] = nil
+        ntail = 0
+        switches = switches + 1
+        seats[1] = co
+        local ok, tag = resume(co)
+        if tag == TURN then
+          local n = ntail + 1
+          ntail = n
+          nxt[n] = co
+        elseif tag ~= PARK then
+          settle(me, co, ok, tag)
+        end
+      end
+      if special or extra or frozen_call or not next_round() then
         break
       end
     end

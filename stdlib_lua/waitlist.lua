@@ -85,22 +85,24 @@ function M:pop()
       value = values[first]
       values[first] = nil
     end
-    if first == last then
-      self.first, self.last, self.holes = 1, 0, 0
-    else
-      self.first = first + 1
-    end
     if waiter then
-      -- A window that slides over a table for ever would live in its hash part (10x slower on LuaJIT).
-      if first > 32 and first * 2 > last and first < last then
-        compact(self)
+      if self.holes == last - first then
+        for i = first + 1, last do
+          self[i] = nil -- nobody is left: callers see it by `last`
+        end
+        self.first, self.last, self.holes = 1, 0, 0
+      else
+        self.first = first + 1
+        -- A window that slides over a table for ever would live in its hash part (10x slower on LuaJIT).
+        if first > 32 and first * 2 > last then
+          compact(self)
+        end
       end
       return waiter, value
     end
     self.holes = self.holes - 1
     first = first + 1
   end
-  self.first, self.last, self.holes = 1, 0, 0
   return nil
 end
 
