@@ -15,6 +15,11 @@ local M = {}
 
 local events = {} -- name -> waitlist
 
+local function detail(name)
+  -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
+  return "event '" .. gsub(name, "^script %d+%z", "") .. "'"
+end
+
 local EVENT = {
   reason = "event",
   queued = true,
@@ -26,8 +31,7 @@ local EVENT = {
     return true
   end,
   detail = function(task)
-    -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
-    return "event '" .. gsub(task.on.name, "^script %d+%z", "") .. "'"
+    return detail(task.on.name)
   end,
   finish = function(values)
     if values == TIMEOUT then
@@ -90,9 +94,7 @@ select_library.offer("string", "wait", {
       return unpack(values, 1, values.n)
     end
   end,
-  detail = function(name)
-    return "event '" .. name .. "'"
-  end,
+  detail = detail,
 })
 
 --- Let a task that was spawned parked begin at the next emit of `name`, with the values.

@@ -8,8 +8,8 @@ local kernel = require("kernel")
 local failure = require("failure")
 
 local park, enter, wake, now = kernel.park, kernel.enter, kernel.reschedule, kernel.now
-local bad_argument, check_seconds = failure.bad_argument, failure.check_seconds
-local type, error, getmetatable, setmetatable = type, error, getmetatable, setmetatable
+local bad_argument = failure.bad_argument
+local type, getmetatable, setmetatable = type, getmetatable, setmetatable
 local tostring, pairs, concat, sort = tostring, pairs, table.concat, table.sort
 
 local M = {}
@@ -29,7 +29,7 @@ local named = {}
 --   remove  function(case): it does not wait any more
 --   removed function(object): cases were removed, perhaps others are served now (optional)
 --   finish  function(result, object) -> ...: turns the result, of `try` or of `fire`, into the case's values
---   detail  function(object) -> string: what it waits for, for people
+--   detail  function(object, value) -> string: what it waits for, for people
 function M.offer(class, operation, kind)
   local target = named
   if class ~= "string" then
@@ -82,6 +82,14 @@ end
 
 local SELECT = {
   reason = "resource",
+  begin = function(task, cases) -- nothing is registered before it is certain that the task can park
+    cases.task = task
+    for i = 1, cases.n do
+      local case = cases[i]
+      case.waits = true
+      case.kind.add(case)
+    end
+  end,
   abort = function(task)
     if withdraw(task.on) then
       tell(task.on)
@@ -91,7 +99,8 @@ local SELECT = {
   detail = function(task)
     local parts, cases = {}, task.on
     for i = 1, cases.n do
-      parts[i] = cases[i].kind.detail(cases[i].object)
+      local case = cases[i]
+      parts[case.index] = case.kind.detail(case.object, case.value)
     end
     return #parts == 1 and parts[1] or "one of: " .. concat(parts, ", ")
   end,
@@ -124,13 +133,13 @@ local function new_case(spec, index, cases)
       1,
       "select",
       where .. ' must be a table, as in {ch, "receive"}, got ' .. type(spec),
-      2
+      3
     )
   end
   local object, operation, value = spec[1], spec[2], spec[3]
   local operations = type(object) == "string" and named or offers[getmetatable(object) or {}]
   if not operations then
-    bad_argument(1, "select", where .. ": cannot wait for a " .. describe(object), 2)
+    bad_argument(1, "select", where .. ": cannot wait for a " .. describe(object), 3)
   end
   local kind = operations[operation]
   if not kind then
@@ -140,11 +149,11 @@ local function new_case(spec, index, cases)
       .. describe(object)
       .. " is waited for with "
       .. known(operations)
-    bad_argument(1, "select", message .. ", got " .. what, 2)
+    bad_argument(1, "select", message .. ", got " .. what, 3)
   end
   local wrong = kind.check and kind.check(object, value)
   if wrong then
-    bad_argument(1, "select", where .. ": " .. wrong, 2)
+    bad_argument(1, "select", where .. ": " .. wrong, 3)
   end
   return setmetatable({
     cases = cases,
@@ -167,12 +176,20 @@ local function read(spec)
   local cases = { n = #spec, task = nil }
   for key in pairs(spec) do
     if not OPTIONS[key] and not (type(key) == "number" and key >= 1 and key <= cases.n) then
-      local text = "unknown option '" .. tostring(key) .. "'; known are timeout and default"
+      local name = type(key) == "string" and "'" .. key .. "'"
+        or type(key) == "number" and tostring(key)
+        or "(a " .. describe(key) .. ")"
+      local text = "unknown option " .. name .. "; known are timeout and default"
       bad_argument(1, "select", text, 2)
     end
   end
   if spec.timeout ~= nil then
-    check_seconds(1, "select", spec.timeout)
+    if type(spec.timeout) ~= "number" or not (spec.timeout >= 0) then
+      local got = type(spec.timeout) == "number" and tostring(spec.timeout)
+        or describe(spec.timeout)
+      local text = "timeout must be a number of seconds, not negative, got " .. got
+      bad_argument(1, "select", text, 2)
+    end
   end
   for i = 1, cases.n do
     cases[i] = new_case(spec[i], i, cases)
@@ -183,8 +200,7 @@ local function read(spec)
   return cases
 end
 
--- Where the search for a case that is ready begins: a generator of our own, so that a run can be repeated
--- (Park and Miller's).
+-- A number from 0 to n - 1: a generator of our own, so that a run can be repeated (Park and Miller's).
 local seed = 1
 local function any_of(n)
   seed = seed * 16807 % 2147483647
@@ -201,10 +217,17 @@ end
 ---@return any ... its values
 function M.select(spec)
   local cases = read(spec)
-  local task, n = enter(), cases.n
-  local first = n > 1 and any_of(n) or 0
-  for i = 0, n - 1 do
-    local case = cases[(first + i) % n + 1]
+  local n = cases.n
+  enter()
+  -- Tried in an order drawn anew each time: of those that are ready each has the same chance. (To begin
+  -- anywhere and go on in order would favour the one that follows many that are not.)
+  for i = 1, n do
+    local case = cases[i]
+    if i < n then
+      local j = i + any_of(n - i + 1)
+      cases[i], cases[j] = cases[j], case
+      case = cases[i]
+    end
     local done, result = case.kind.try(case.object, case.value)
     if done then
       return finish(case, result)
@@ -212,12 +235,6 @@ function M.select(spec)
   end
   if spec.default then
     return nil, "default"
-  end
-  kernel.check_place() -- nothing is registered before it is certain that the task can park
-  cases.task = task
-  for i = 1, n do
-    cases[i].waits = true
-    cases[i].kind.add(cases[i])
   end
   local timeout = spec.timeout
   if timeout == 0 then
