@@ -90,6 +90,8 @@ local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds
 local put_away = {} -- of these, the ones that did not freeze themselves -> the levels inside them
 local loop_id = 0 -- id of the loop that is running
 local frozen_call = nil -- a task that froze with a host call to perform
+local calls, call_head, call_tail = {}, 1, 0 -- host calls to perform, of tasks begun by `start_now`
+local parting = {} -- coroutines to be kept until the slice ends, see `start_now`
 local outbox = {} -- messages for the driver that no task is waiting on
 local outbox_size = 0
 
@@ -630,6 +632,9 @@ function M.abort(task, result)
 end
 M.CANCELLED = CANCELLED
 
+--- Yield to whoever resumed the running coroutine, one of the script's own (pollable.lua).
+M.hand_out = yield
+
 --- Let the others run once; a checkpoint.
 function M.yield()
   if isyieldable() then
@@ -705,11 +710,14 @@ function M.abandon(task)
   leave_levels()
   levels[1] = nobody
   overdue, special, cut = true, true, true
-  tasks[task.co] = LOOP
-  local co = create(body)
-  task.co, task.on = co, nil
-  tasks[co] = task
-  push(task)
+  repeat
+    tasks[task.co] = LOOP
+    local co = create(body)
+    task.co, task.on = co, nil
+    tasks[co] = task
+    push(task)
+    task = task.beneath -- it stands on the same stack, and in the same scope: it is killed as well
+  until not task
 end
 
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
@@ -787,10 +795,20 @@ local REST = {
   end,
 }
 
-function M.rest(task)
-  task.wait, task.on = REST, nil
+--- Park a task that has yielded already, between two steps: as `park`, without its values.
+---@param at number absolute second at which the wait ends by itself
+function M.park_yielded(task, kind, on, at)
+  task.wait, task.on = kind, on
+  parks = parks + 1
   timed = timed + 1
-  arm(task, clock() + task.rest)
+  arm(task, at)
+  if instrument then
+    instrument("parked", task)
+  end
+end
+
+function M.rest(task)
+  M.park_yielded(task, REST, nil, clock() + task.rest)
   task.rest = 0
 end
 
@@ -924,6 +942,8 @@ function settle(me, co, ok, tag)
     local task = tasks[co]
     if tag ~= TURN and cancels > 0 and is_cancelled(task) then
       strike(co)
+    elseif tag ~= TURN and task.polls then
+      return M.park_poller(task)
     end
     push_or_rest(task)
     return nil
@@ -936,6 +956,84 @@ function settle(me, co, ok, tag)
   task.inner, task.own = nil, nil
   conclude(task, false, tag)
   tasks[co] = nil
+end
+
+M.strike = strike
+
+-- ---------------------------------------------------------------------------------------------
+-- A step inside a step
+
+-- A task begun by `start_now` wants a host call, which the loop performs after the step around it.
+local CALLING = {
+  reason = "host",
+  abort = function()
+    return true -- the call is not made: the loop compares
+  end,
+  detail = function()
+    return "its host call to begin"
+  end,
+}
+
+-- Taken out one at a time: the loop may be frozen in the middle of each.
+local function next_call()
+  local entry = calls[call_head]
+  calls[call_head] = nil
+  if call_head == call_tail then
+    call_head, call_tail = 1, 0
+  else
+    call_head = call_head + 1
+  end
+  return entry
+end
+
+local function perform_calls(me)
+  while call_tail > 0 do
+    local entry = next_call()
+    local task = entry.task
+    if task.wait == CALLING and task.on == entry then
+      task.wait, task.on = entry.kind, entry.request
+      perform(me, task)
+    end
+  end
+end
+
+--- Run the first step of `task`, which was spawned parked, now, inside the running task's step; what it does
+-- after its first wait it does in steps of its own. (A wait where Lua cannot yield holds the outer one up:
+-- their stacks lie upon each other.)
+---@param task table
+function M.start_now(task)
+  local outer, co = tasks[levels[1]], task.co
+  if measuring then
+    book(outer)
+  end
+  local saved, depth
+  if nest.depth > 1 then
+    saved, depth = leave_levels()
+  end
+  task.beneath = outer
+  levels[1] = co
+  local ok, tag = resume(co)
+  task.beneath = nil
+  if measuring then
+    after_step(task)
+  end
+  if ok and tag == CALL then
+    local entry = { task = task, kind = task.wait, request = task.on }
+    task.wait, task.on = CALLING, entry
+    call_tail = call_tail + 1
+    calls[call_tail] = entry
+    special = true
+  else
+    settle(nil, co, ok, tag)
+    if tasks[co] == nil and spare[nspare] ~= co then
+      -- The watchdog may be about to arm it: not the loop resumed it, so not the loop keeps it.
+      parting[#parting + 1] = co
+    end
+  end
+  levels[1] = outer.co
+  if saved then
+    enter_levels(saved, depth)
+  end
 end
 
 -- One step with its bookkeeping, for the classes off the hot path and while measuring.
@@ -1041,6 +1139,9 @@ end
 local function run(me)
   loop_id = me
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
+  if parting[1] then
+    parting = {}
+  end
   fire_timers()
   if cut then
     cut = false
@@ -1064,6 +1165,9 @@ local function run(me)
       special = measuring
       if judge then
         judge()
+      end
+      if call_tail > 0 then
+        perform_calls(me)
       end
       if outbox_size > 0 then
         flush_outbox(me)
