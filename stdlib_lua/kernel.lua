@@ -562,6 +562,7 @@ end
 --   abort   function(task) -> boolean: unregister; false when the wait ends later by itself
 --   stubborn  true: waits although the task is cancelled
 --   detail  function(task) -> string: what it waits for, for people
+--   blockers  function(task) -> list: whose doing it waits for, when that is certain (cycles.lua)
 --   expire  function(task) -> any: the result when the task's timer comes first; without it TIMEOUT
 --   finish  function(result) -> ...: turns what `reschedule` was given, unless nil, into the wait's values
 --   marks   result -> function() -> ...: the same for a few results, where the others are values already
