@@ -8,7 +8,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 
-local getmetatable, pairs, tostring = getmetatable, pairs, tostring
+local getmetatable, next, pairs, tostring = getmetatable, next, pairs, tostring
 local sort, concat = table.sort, table.concat
 
 local M = {}
@@ -29,18 +29,22 @@ end
 
 -- Everything that `task` ended without giving back.
 local function give_back(task, ok, ...)
+  local held = task.held
+  task.held = nil
+  if next(held) == nil then
+    return ok, ...
+  end
   local list = {}
-  for object in pairs(task.held) do
+  for object in pairs(held) do
     list[#list + 1] = object
   end
-  task.held = nil
   sort(list, older)
   for i = 1, #list do
     local object = list[i]
     getmetatable(object).__let_go(object, task)
     list[i] = tostring(object)
   end
-  if not ok or #list == 0 then
+  if not ok then
     return ok, ...
   end
   local text = tostring(task) .. " ended while it held " .. concat(list, ", ")

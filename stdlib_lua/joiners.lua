@@ -86,6 +86,9 @@ function M.kind(finish, check)
     detail = function(joiner)
       return "the end of " .. tostring(joiner.on)
     end,
+    blockers = function(joiner)
+      return { joiner.on }
+    end,
     finish = finish,
     quiet = not finish,
   }

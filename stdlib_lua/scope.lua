@@ -229,6 +229,14 @@ local CHILDREN = {
       .. (scope.count == 1 and " task" or " tasks")
       .. " of its scope"
   end,
+  many = true,
+  blockers = function(task)
+    local list, child = {}, task.on.first
+    while child do
+      list[#list + 1], child = child, child.next
+    end
+    return list
+  end,
 }
 M.CHILDREN = CHILDREN
 

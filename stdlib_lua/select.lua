@@ -104,6 +104,13 @@ local SELECT = {
     end
     return #parts == 1 and parts[1] or "one of: " .. concat(parts, ", ")
   end,
+  blockers = function(task)
+    local list, cases = {}, task.on
+    for i = 1, cases.n do
+      list[i] = cases[i].object
+    end
+    return list
+  end,
   finish = function(case)
     if case == kernel.TIMEOUT then
       return nil, "timeout"
