@@ -1,21 +1,32 @@
 --- The script's `sync` library: what tasks that share something need.
 --
--- Belongs here: the list. Each kind of object has a file of its own; what they have in common is in
--- sync_object.lua. Ideas: trio (queues that hand over, a wait cancelled leaves nothing), Go (wait groups,
--- once), Java (barriers).
+-- Belongs here: the list. Each kind of object has a file of its own, loaded when the first one is made: opening
+-- a runtime should not pay for it. What they have in common is in sync_object.lua.
+-- Ideas: trio (queues that hand over, a cancelled wait leaves nothing), Go (wait groups, once), Java (barriers).
+
+local require = require
 
 local M = {}
 
+-- The function `new` of one of our files.
+local function maker(file)
+  local make
+  return function(...)
+    make = make or require(file).new
+    return make(...) -- a tail call: errors name the script's line
+  end
+end
+
 M.public = {
-  barrier = require("sync_barrier").new,
-  condition = require("sync_condition").new,
-  event = require("sync_event").new,
-  mutex = require("sync_mutex").new,
-  once = require("sync_once").new,
-  rate_limiter = require("sync_limiter").new,
-  rwlock = require("sync_rwlock").new,
-  semaphore = require("sync_semaphore").new,
-  waitgroup = require("sync_waitgroup").new,
+  barrier = maker("sync_barrier"),
+  condition = maker("sync_condition"),
+  event = maker("sync_event"),
+  mutex = maker("sync_mutex"),
+  once = maker("sync_once"),
+  rate_limiter = maker("sync_limiter"),
+  rwlock = maker("sync_rwlock"),
+  semaphore = maker("sync_semaphore"),
+  waitgroup = maker("sync_waitgroup"),
 }
 
 return M
