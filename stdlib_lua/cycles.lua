@@ -1,8 +1,9 @@
 --- Cycles: tasks that wait for each other, for a deadlock report.
 --
 -- Belongs here: finding and wording them. What a task waits for says its wait's kind, in the field
---   blockers  function(task) -> list of tasks, and of objects whose metatable has `__holders` (sync_object.lua)
--- A wait without it is one that any task could end, such as a channel's: no cycle goes through it.
+--   blockers  function(task) -> list of tasks, and of objects whose metatable has `__holders`
+--   (sync_object.lua) A wait without it is one that any task could end, such as a channel's: no cycle goes
+--   through it.
 
 local listing = require("listing")
 local kernel = require("kernel")

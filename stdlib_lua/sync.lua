@@ -1,8 +1,8 @@
 --- The script's `sync` library: what tasks that share something need.
 --
--- Belongs here: the list. Each kind of object has a file of its own, loaded when the first one is made: opening
--- a runtime should not pay for it. What they have in common is in sync_object.lua.
--- Ideas: trio (queues that hand over, a cancelled wait leaves nothing), Go (wait groups, once), Java (barriers).
+-- Belongs here: the list. Each kind of object has a file of its own, loaded when the first one is made:
+-- opening a runtime should not pay for it. What they have in common is in sync_object.lua. Ideas: trio
+-- (queues that hand over, a cancelled wait leaves nothing), Go (wait groups, once), Java (barriers).
 
 local require = require
 
