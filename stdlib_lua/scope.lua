@@ -384,6 +384,9 @@ local function close(scope, task)
   end
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
+  if scope.tied then
+    scope.tied:wake_all(scope) -- see lifetime.lua
+  end
 end
 
 -- A coroutine of the script's own opened a scope, yielded inside it and was never resumed: the scope
