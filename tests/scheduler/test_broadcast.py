@@ -25,8 +25,8 @@ end
 
 async def test_every_subscriber_gets_every_value_in_order(lua: Lua) -> None:
     assert await lua(
-            HEAD
-            + """
+        HEAD
+        + """
         local b = broadcast.new(4)
         for i = 1, 3 do
           local sub = b:subscribe()
@@ -38,8 +38,7 @@ async def test_every_subscriber_gets_every_value_in_order(lua: Lua) -> None:
         task.sleep(1)
         return log
         """
-        )
-        == [
+    ) == [
         "sent to 3",
         "1 x",
         "1 y",
