@@ -10,6 +10,7 @@ local M = {}
 M.global = {
   channel = require("channel").public,
   sync = require("sync").public,
+  promise = require("promise").public,
 }
 
 -- Found by `require` alone, and loaded then: opening a runtime should not pay for what few scripts use.

@@ -10,6 +10,7 @@ local scope = require("scope")
 local failure = require("failure")
 
 local getinfo, sethook, collectgarbage = debug.getinfo, debug.sethook, collectgarbage
+local co_status = coroutine.status
 local is_kernels = failure.is_kernels
 local current, book, nest = kernel.current, kernel.book, kernel.nest
 
@@ -33,7 +34,8 @@ end
 function M.overrun()
   local task = current()
   local thread = task and nest.levels[nest.depth]
-  local info = thread and getinfo(thread, 0, "S")
+  -- Suspended: it is about to be resumed, or has just ended its step, inside another task's (start_now).
+  local info = thread and co_status(thread) ~= "suspended" and getinfo(thread, 0, "S")
   if not info or is_kernels(info.short_src) then
     return "again"
   end

@@ -288,6 +288,17 @@ local function judge_scope(scope)
   end)
 end
 
+-- Rejections of promises that nobody has heard of by the end of their scope are its failures.
+local function judge_rejections(scope)
+  local errors = scope.errors or {}
+  local failures = M.rejections(scope.rejected) -- set by deferred.lua
+  scope.rejected = nil
+  for i = 1, #failures do
+    errors[#errors + 1] = failures[i]
+  end
+  scope.errors = errors[1] and errors
+end
+
 --- Somebody joins a task that has ended: he hears of its failure.
 function M.hear(task)
   for i = 1, #deferred do
@@ -396,6 +407,9 @@ local function wind_up(task, outer)
     local scope = task.inner
     scope:cancel("its coroutine was abandoned")
     wait_children(scope)
+    if scope.rejected then
+      judge_rejections(scope)
+    end
     close(scope, task)
   end
 end
@@ -447,6 +461,9 @@ local function leave(scope, task, ok, ...)
   end
   if deferred[1] then
     judge_scope(scope)
+  end
+  if scope.rejected then
+    judge_rejections(scope)
   end
   kernel.book(task)
   close(scope, task)
