@@ -253,6 +253,9 @@ function conclude(task, ok, ...)
   if not ok and out_of_memory and is_memory_error((...)) and out_of_memory(task) then
     return conclude(task, false, CANCEL) -- its limit, not its error
   end
+  if give_back and task.held then -- before it waits for its children, who may wait for that
+    return conclude(task, give_back(task, ok, ...))
+  end
   if task.own or task.inner then
     local own = task.own
     if own and not own.closed then
@@ -260,9 +263,6 @@ function conclude(task, ok, ...)
     elseif task.inner then
       wind_up(task)
     end
-  end
-  if give_back and task.held then
-    return conclude(task, give_back(task, ok, ...))
   end
   if ok then
     task.state = "done"
