@@ -9,7 +9,7 @@ local listing = require("listing")
 local kernel = require("kernel")
 
 local Task = kernel.Task
-local getmetatable, tostring, sub = getmetatable, tostring, string.sub
+local getmetatable, tostring, sub, sort = getmetatable, tostring, string.sub, table.sort
 
 local M = {}
 
@@ -44,7 +44,7 @@ local function step(before, task, after)
   return sub(text, 1, 500)
 end
 
--- The cycle path[from] .. path[to], beginning with its oldest task: a list of texts.
+-- The cycle path[from] .. path[to], beginning with its oldest task: {oldest=, steps=}.
 local function describe(path, from, to)
   local n, first = to - from + 1, nil
   for i = from, to do
@@ -61,7 +61,7 @@ local function describe(path, from, to)
       steps[#steps + 1] = step(node(i - 1), node(i), node(i + 1))
     end
   end
-  return steps
+  return { oldest = path[first].id, steps = steps }
 end
 
 -- Depth first from `start`; `place` tells where a node is on the path, false when all behind it is known.
@@ -85,6 +85,10 @@ local function search(start, place, found)
   end
 end
 
+local function older(one, other)
+  return one.oldest < other.oldest
+end
+
 --- The cycles among the live tasks, each a list of texts: "task 2 holds mutex 'a' and waits for ...".
 -- Not all, when tasks are entangled in several ways, but one at least of each such tangle.
 ---@return table list
@@ -95,6 +99,10 @@ function M.find()
     if place[tasks[i]] == nil then
       search(tasks[i], place, found)
     end
+  end
+  sort(found, older)
+  for i = 1, #found do
+    found[i] = found[i].steps
   end
   return found
 end

@@ -17,7 +17,7 @@ local check_seconds, bad_argument = failure.check_seconds, failure.bad_argument
 local label, deadline, bad_self = sync_object.label, sync_object.deadline, sync_object.bad_self
 local check_whole, check_name = sync_object.check_whole, sync_object.check_name
 local Mutex, take, let_go = mutexes.Mutex, mutexes.take, mutexes.let_go
-local is_cancelled, check_cancelled = scope.is_cancelled, scope.check
+local is_cancelled, is_killed, check_cancelled = scope.is_cancelled, scope.is_killed, scope.check
 local getmetatable, error = getmetatable, error
 
 local M = {}
@@ -36,11 +36,16 @@ function M.new(mutex, name)
   return sync_object.new(Condition, name, { mutex = mutex or mutexes.new() })
 end
 
--- Woken, it waits for the mutex, which nothing can cut short.
+-- Woken, it waits for the mutex, which nothing but a kill can cut short.
 local RELOCK = {
   reason = "resource",
-  abort = function()
-    return false
+  abort = function(task)
+    if not is_killed(task) then
+      return false
+    end
+    task.on:remove(task)
+    task.recalled = nil
+    return true
   end,
   detail = function(task)
     return mutexes.detail(task.on.object)
@@ -70,8 +75,9 @@ local WAIT = {
     if not mutex.owner then
       take(mutex, task)
       return true
-    elseif current() == task then
-      return true -- it turned out that it cannot wait (kernel.relay): it goes on without the mutex
+    elseif current() == task or is_killed(task) then
+      -- It turned out that it cannot wait (kernel.relay), or must not: it goes on without the mutex.
+      return true
     end
     requeue(mutex, task, is_cancelled(task) and CANCELLED or TIMEOUT)
     return false
