@@ -61,8 +61,8 @@ end
 
 -- A batch that a cancellation cuts off is filled up by the next step.
 local function batch_step(self)
-  local batch, size = self.batch or { n = 0 }, self.size
-  self.batch = batch
+  local batch, size = self.gathered or { n = 0 }, self.size
+  self.gathered = batch
   while batch.n < size do
     local more, value = step(self.source)
     if not more then
@@ -71,8 +71,11 @@ local function batch_step(self)
     local n = batch.n + 1
     batch[n], batch.n = value, n
   end
-  self.batch = nil
-  return batch.n > 0, batch
+  self.gathered = nil
+  if batch.n == 0 then
+    return false
+  end
+  return true, batch
 end
 
 function M.batch(source, size)
