@@ -6,12 +6,14 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local deferred = require("deferred")
+local rejections = require("rejections")
+local resolution = require("resolution")
 local select_library = require("select")
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 local math_type, error = math.type, error
 local current, bad_argument = kernel.current, failure.bad_argument
-local Promise, new, settle, hear = deferred.Promise, deferred.new, deferred.settle, deferred.hear
+local Promise, new, settle, hear = deferred.Promise, deferred.new, deferred.settle, rejections.hear
 local FULFILLED, REJECTED = deferred.FULFILLED, deferred.REJECTED
 
 require("promise_object") -- gives promises their methods
@@ -87,7 +89,7 @@ local function no_winner(group)
     or "all " .. n .. " promises were rejected"
   local reason = failure.new("failures", text .. "; the field 'errors' lists the reasons")
   reason.errors = group.values
-  local fail = deferred.fail_with(reason, 3)
+  local fail = rejections.fail_with(reason, 3)
   return REJECTED, reason, fail
 end
 
@@ -126,7 +128,7 @@ local function source_of(item, scope)
     return item
   end
   local promise = new(scope, false)
-  deferred.resolve(promise, item)
+  resolution.resolve(promise, item)
   return promise
 end
 

@@ -8,6 +8,8 @@ local failure = require("failure")
 local deferred = require("deferred")
 local joiners = require("joiners")
 local reactions = require("reactions")
+local rejections = require("rejections")
+local resolution = require("resolution")
 local select_library = require("select")
 local waits = require("promise_waits")
 
@@ -16,7 +18,7 @@ local select, tostring = select, tostring
 local current, spawn, start_now = kernel.current, kernel.spawn, kernel.start_now
 local pack = kernel.pack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
-local is_callable = deferred.is_callable
+local is_callable = resolution.is_callable
 local describe = select_library.describe
 
 local Promise, new = deferred.Promise, deferred.new
@@ -50,7 +52,7 @@ Executor.__index = Executor
 function Executor:fire(task)
   self.promise.task = nil
   if task.state == "failed" and not self.quiet then
-    deferred.settle_as(self.promise, task)
+    resolution.settle_as(self.promise, task)
   elseif task.state == "cancelled" then
     deferred.cancel(self.promise, tostring(task) .. ", its executor, was cancelled")
   end
@@ -72,13 +74,13 @@ function M.new(executor)
   local function resolve(value, ...)
     if not link.quiet then
       link.quiet = true
-      deferred.resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
+      resolution.resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
     end
   end
   local function reject(reason)
     if not link.quiet then
       link.quiet = true
-      deferred.reject(promise, deferred.fail_with(deferred.reason_of(reason), 1))
+      deferred.reject(promise, rejections.fail_with(rejections.reason_of(reason), 1))
     end
   end
 
@@ -115,7 +117,7 @@ function M.resolve(value, ...)
     return value
   end
   local promise = new(here("resolve"), false)
-  deferred.resolve(promise, value, more and pack(value, ...) or nil)
+  resolution.resolve(promise, value, more and pack(value, ...) or nil)
   return promise
 end
 
@@ -124,7 +126,7 @@ end
 ---@return table promise
 function M.reject(reason)
   local promise = new(here("reject"), false)
-  deferred.reject(promise, deferred.fail_with(deferred.reason_of(reason), 1))
+  deferred.reject(promise, rejections.fail_with(rejections.reason_of(reason), 1))
   return promise
 end
 

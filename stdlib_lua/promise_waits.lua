@@ -3,6 +3,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local deferred = require("deferred")
+local rejections = require("rejections")
 local select_library = require("select")
 
 local getmetatable, type, error, tostring = getmetatable, type, error, tostring
@@ -92,7 +93,7 @@ function M.await(promise, timeout)
   end
   if promise.state then
     enter()
-    deferred.hear(promise)
+    rejections.hear(promise)
     return outcome(promise)
   elseif own(promise) then
     error(OWN, 2)
@@ -109,7 +110,7 @@ local CASE = {
   end,
   try = function(promise)
     if promise.state then
-      deferred.hear(promise)
+      rejections.hear(promise)
       return true, promise
     end
     return false
