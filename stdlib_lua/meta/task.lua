@@ -180,6 +180,19 @@ function task.race(list) end
 ---@return task.Results
 function task.map(list, fn, options) end
 
+---Cases `{object, operation [, value]}`: {ch, "receive"}, {ch, "send", v}, {t, "join"}, {"name", "wait"} and
+---whatever else can be waited for.
+---@class task.Cases
+---@field timeout? number seconds; then it returns nil, "timeout"
+---@field default? boolean true: return nil, "default" when no case is ready
+---@field [integer] table
+
+---Wait for the first of several things; at most one takes effect. Checkpoint: yes.
+---@param cases task.Cases
+---@return integer|nil index of the case that took effect
+---@return any ... its values
+function task.select(cases) end
+
 ---The running task. Checkpoint: no.
 ---@return task.Task
 function task.current() end
