@@ -943,8 +943,8 @@ function settle(me, co, ok, tag)
     local task = tasks[co]
     if tag ~= TURN and cancels > 0 and is_cancelled(task) then
       strike(co)
-    elseif tag ~= TURN and task.polls then
-      return M.park_poller(task)
+    elseif tag ~= TURN and task.polls and M.park_poller(task) then
+      return nil
     end
     push_or_rest(task)
     return nil
@@ -1316,6 +1316,11 @@ end
 
 function M.set_instrument(fn)
   instrument = fn
+end
+
+--- A number that is another one whenever a task has had a turn.
+function M.turns()
+  return switches + head
 end
 
 --- Counters since the start, for statistics.

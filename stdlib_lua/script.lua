@@ -9,6 +9,7 @@ local combinators = require("combinators")
 local limits = require("limits")
 local guards = require("guards")
 local libraries = require("libraries")
+local pollable = require("pollable")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
@@ -125,6 +126,7 @@ function M.install(globals)
   guarded.install(globals)
   local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
   task_table.limit = limits.limit
+  task_table.pollable, task_table.POLL_PENDING = pollable.pollable, pollable.POLL_PENDING
   function limits.on_first(allowance)
     guard(globals, allowance)
   end

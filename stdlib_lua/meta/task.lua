@@ -224,4 +224,14 @@ function task.usage(t, subtree) end
 ---@return table<any, any>
 function task.local_storage() end
 
+---What a pollable function gives its resumer while the result is not there.
+task.POLL_PENDING = {}
+
+---Make a function that, in a coroutine of the script's own, runs `fn(...)` as a task and yields
+---`task.POLL_PENDING` at each step until that has ended; called anywhere else it waits. The coroutine's last
+---step gives fn's values or raises its error. Checkpoint: no.
+---@param fn function
+---@return function
+function task.pollable(fn) end
+
 return task

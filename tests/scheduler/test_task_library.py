@@ -552,6 +552,7 @@ async def test_names_of_the_task_library_are_the_documented_ones(lua: Lua) -> No
         [
             *("spawn", "spawn_with", "sleep", "yield", "scope", "timeout", "shield"),
             *("all", "race", "map", "current", "list", "now", "local_storage", "limit", "usage"),
+            *("select", "pollable", "POLL_PENDING"),
         ]
     )
 
