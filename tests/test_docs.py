@@ -137,12 +137,15 @@ list("stream.", stream)
 list_class("Stream:", stream.of({}))
 list("emitter.", emitter)
 list_class("Emitter:", emitter.new())
+list("promise.", promise)
+list_class("Promise:", promise.resolve())
+list("callback.", require("callback"))
 list_class("Task:", task.current())
 task.scope(function(scope) list_class("Scope:", scope) end)
 return found
 """
 # Callable from a script, but for the runtime's own use.
-INNER = {"Task:on_deadline", "Scope:on_deadline", "Scope:kill"}
+INNER = {"Task:on_deadline", "Scope:on_deadline", "Scope:kill", "Promise:fire"}
 
 
 def annotated() -> set[str]:

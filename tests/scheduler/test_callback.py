@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,6 +311,18 @@ async def test_errors_surface_in_the_scope_of_the_call(lua: Lua) -> None:
         note(task.now(), callback.has_pending())
         """,
     ) == [[False, "no answer"], [1, False]]
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "17_callback_modes.lua"
+
+
+@pytest.mark.parametrize(("mode", "seconds"), [("simple", "6.12"), ("parallel", "2.25"), ("promise", "2.25")])
+async def test_c18_the_three_modes_of_the_example(shell: Shell, mode: str, seconds: str) -> None:
+    """The wall time of calls at the same time is that of the slowest."""
+    code, out, err = shell.run("--virtual-clock", "--param", f"mode={mode}", str(EXAMPLE))
+    lines = out.splitlines()
+    assert (code, err, lines[0], lines[-1]) == (0, "", mode, f"  {seconds} s")
+    assert "  What is a scope? an answer of 16 letters" in lines
 
 
 async def test_cancel_by_id(lua: Lua) -> None:
