@@ -9,18 +9,16 @@ local failure = require("failure")
 
 local park, enter, wake, now = kernel.park, kernel.enter, kernel.reschedule, kernel.now
 local bad_argument = failure.bad_argument
-local type, getmetatable, setmetatable = type, getmetatable, setmetatable
+local type, next, getmetatable = type, next, debug.getmetatable -- the real one, also for strings
 local tostring, pairs, concat, sort = tostring, pairs, table.concat, table.sort
 
 local M = {}
 
 -- What objects of a class offer: class (metatable) -> operation -> kind of case.
 local offers = {}
--- Where a case begins with a string: a named event.
-local named = {}
 
 --- Let objects of `class` be waited for in a select.
----@param class table|string their metatable, or "string"
+---@param class table|string their metatable, or "string": a case that begins with a string
 ---@param operation string as scripts write it: "receive"
 ---@param kind table what such a case means:
 --   check   function(object, value) -> nil or what is wrong with it (optional)
@@ -31,17 +29,16 @@ local named = {}
 --   finish  function(result, object) -> ...: turns the result, of `try` or of `fire`, into the case's values
 --   detail  function(object, value) -> string: what it waits for, for people
 function M.offer(class, operation, kind)
-  local target = named
-  if class ~= "string" then
-    target = offers[class] or {}
-    offers[class] = target
+  if class == "string" then
+    class = getmetatable("")
   end
-  target[operation] = kind
+  local operations = offers[class] or {}
+  offers[class] = operations
+  operations[operation] = kind
 end
 
--- One thing that a select waits for.
-local Case = {}
-Case.__index = Case
+-- A case is one thing that a select waits for: {cases=, index=, object=, kind=, value=, waits=, fire=}.
+-- `waits` says that it is in somebody's list, `fire` makes it a waiter (waitlist.lua).
 
 local function withdraw(cases)
   local told = false
@@ -69,15 +66,61 @@ local function tell(cases)
   end
 end
 
---- It happened: this case takes effect and no other.
-function Case:fire(result)
-  self.waits, self.result = false, result
-  local cases = self.cases
+-- It happened: this case takes effect and no other.
+local function fire(case, result)
+  local cases = case.cases
+  case.waits, cases.result = false, result
   local told = withdraw(cases)
-  wake(cases.task, self)
+  wake(cases.task, case)
   if told then
     tell(cases)
   end
+end
+
+-- To make eight cases costs more than all the rest of a select over eight channels: they are used again.
+local spare = {} -- number of cases -> the one given back last, `next` the one before it
+local kept = 0
+local MAX_KEPT = 100
+
+local function new_cases(n)
+  local cases = spare[n]
+  if cases then
+    spare[n], cases.next = cases.next, nil
+    kept = kept - 1
+    return cases
+  end
+  cases = { n = n, task = nil, result = nil, next = nil }
+  for i = 1, n do
+    cases[i] = {
+      cases = cases,
+      index = i,
+      object = nil,
+      kind = nil,
+      value = nil,
+      waits = false,
+      fire = fire,
+    }
+  end
+  return cases
+end
+
+local function give_back(cases)
+  local n = cases.n
+  cases.task, cases.result = nil, nil
+  for i = 1, n do
+    local case = cases[i]
+    case.object, case.value = nil, nil
+  end
+  if kept < MAX_KEPT then
+    kept = kept + 1
+    cases.next, spare[n] = spare[n], cases
+  end
+end
+
+local function finish(case, result)
+  local index, kind, object = case.index, case.kind, case.object
+  give_back(case.cases) -- before `finish`, which may raise
+  return index, kind.finish(result, object)
 end
 
 local SELECT = {
@@ -115,7 +158,7 @@ local SELECT = {
     if case == kernel.TIMEOUT then
       return nil, "timeout"
     end
-    return case.index, case.kind.finish(case.result, case.object)
+    return finish(case, case.cases.result)
   end,
 }
 
@@ -133,76 +176,77 @@ local function describe(value)
   return type(meta) == "table" and type(meta.__name) == "string" and meta.__name or type(value)
 end
 
-local function new_case(spec, index, cases)
+-- What is wrong with a case, which `read` could not take.
+local function complain(spec, index)
   local where = "case " .. index
   if type(spec) ~= "table" then
-    bad_argument(
-      1,
-      "select",
-      where .. ' must be a table, as in {ch, "receive"}, got ' .. type(spec),
-      3
-    )
+    local text = where .. ' must be a table, as in {ch, "receive"}, got ' .. type(spec)
+    bad_argument(1, "select", text, 3)
   end
-  local object, operation, value = spec[1], spec[2], spec[3]
-  local operations = type(object) == "string" and named or offers[getmetatable(object) or {}]
+  local object, operation = spec[1], spec[2]
+  local operations = offers[getmetatable(object)]
   if not operations then
     bad_argument(1, "select", where .. ": cannot wait for a " .. describe(object), 3)
   end
-  local kind = operations[operation]
-  if not kind then
-    local what = type(operation) == "string" and '"' .. operation .. '"' or describe(operation)
-    local message = where
-      .. ": a "
-      .. describe(object)
-      .. " is waited for with "
-      .. known(operations)
-    bad_argument(1, "select", message .. ", got " .. what, 3)
-  end
-  local wrong = kind.check and kind.check(object, value)
-  if wrong then
-    bad_argument(1, "select", where .. ": " .. wrong, 3)
-  end
-  return setmetatable({
-    cases = cases,
-    index = index,
-    object = object,
-    kind = kind,
-    value = value,
-    waits = false, -- it is in somebody's list
-    result = nil,
-  }, Case)
+  local what = type(operation) == "string" and '"' .. operation .. '"' or describe(operation)
+  local text = where .. ": a " .. describe(object) .. " is waited for with " .. known(operations)
+  bad_argument(1, "select", text .. ", got " .. what, 3)
 end
 
-local OPTIONS = { timeout = true, default = true }
+local function check_options(spec, n)
+  for key in pairs(spec) do
+    local is_case = type(key) == "number" and key >= 1 and key <= n
+    if not is_case and key ~= "timeout" and key ~= "default" then
+      local name = type(key) == "string" and "'" .. key .. "'"
+        or type(key) == "number" and tostring(key)
+        or "(a " .. describe(key) .. ")"
+      local text = "unknown option " .. name .. "; known are timeout and default"
+      bad_argument(1, "select", text, 3)
+    end
+  end
+  local timeout = spec.timeout
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    local got = type(timeout) == "number" and tostring(timeout) or describe(timeout)
+    local text = "timeout must be a number of seconds, not negative, got " .. got
+    bad_argument(1, "select", text, 3)
+  end
+  if n == 0 and timeout == nil and not spec.default then
+    bad_argument(1, "select", "no case, no timeout, no default: it would wait for ever", 3)
+  end
+end
 
 -- The cases of a specification, checked before anything is done.
 local function read(spec)
   if type(spec) ~= "table" then
     bad_argument(1, "select", "table of cases expected, got " .. type(spec), 2)
   end
-  local cases = { n = #spec, task = nil }
-  for key in pairs(spec) do
-    if not OPTIONS[key] and not (type(key) == "number" and key >= 1 and key <= cases.n) then
-      local name = type(key) == "string" and "'" .. key .. "'"
-        or type(key) == "number" and tostring(key)
-        or "(a " .. describe(key) .. ")"
-      local text = "unknown option " .. name .. "; known are timeout and default"
-      bad_argument(1, "select", text, 2)
+  local n = #spec
+  local count = 0
+  for _ in next, spec do
+    count = count + 1
+  end
+  if count ~= n or n == 0 then -- there is more than cases, which are all looked at below
+    check_options(spec, n)
+  end
+  local cases = new_cases(n)
+  for i = 1, n do
+    local each = spec[i]
+    if type(each) ~= "table" then
+      complain(each, i)
     end
-  end
-  if spec.timeout ~= nil then
-    if type(spec.timeout) ~= "number" or not (spec.timeout >= 0) then
-      local got = type(spec.timeout) == "number" and tostring(spec.timeout)
-        or describe(spec.timeout)
-      local text = "timeout must be a number of seconds, not negative, got " .. got
-      bad_argument(1, "select", text, 2)
+    local case, object = cases[i], each[1]
+    local operations = offers[getmetatable(object)]
+    local kind = operations and operations[each[2]]
+    if not kind then
+      complain(each, i)
     end
-  end
-  for i = 1, cases.n do
-    cases[i] = new_case(spec[i], i, cases)
-  end
-  if cases.n == 0 and spec.timeout == nil and not spec.default then
-    bad_argument(1, "select", "no case, no timeout, no default: it would wait for ever", 2)
+    local value = each[3]
+    local wrong = kind.check and kind.check(object, value)
+    if wrong then
+      bad_argument(1, "select", "case " .. i .. ": " .. wrong, 2)
+    end
+    case.index = i -- they were shuffled
+    case.object, case.kind, case.value = object, kind, value
   end
   return cases
 end
@@ -212,10 +256,6 @@ local seed = 1
 local function any_of(n)
   seed = seed * 16807 % 2147483647
   return seed % n
-end
-
-local function finish(case, result)
-  return case.index, case.kind.finish(result, case.object)
 end
 
 --- Wait for the first of several things. A checkpoint.
@@ -241,6 +281,7 @@ function M.select(spec)
     end
   end
   if spec.default then
+    give_back(cases)
     return nil, "default"
   end
   local timeout = spec.timeout
