@@ -45,7 +45,7 @@ function M.new(scope, handler)
     --   heard   somebody was given its rejection, or will be
     --   list    the waitlist of its scope's rejections that it is in
     --   slot    in that list, or in the list of waiters of another promise
-    --   source  what it was resolved with, while that is pending: a promise or a task
+    --   source  what it was resolved with, while that is pending: a promise, a task or a thenable
     --   task    of promise.run, and of promise.new while the executor waits
     --   group   of several promises (promise_combinators.lua)
   }, Promise)

@@ -14,15 +14,16 @@ local select_library = require("select")
 local waits = require("promise_waits")
 
 local getmetatable, setmetatable, type, error = getmetatable, setmetatable, type, error
-local select, tostring = select, tostring
+local select = select
 local current, spawn, start_now = kernel.current, kernel.spawn, kernel.start_now
 local pack = kernel.pack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
-local is_callable = resolution.is_callable
+local is_callable, is_resolved, resolve =
+  resolution.is_callable, resolution.is_resolved, resolution.resolve
 local describe = select_library.describe
 
 local Promise, new = deferred.Promise, deferred.new
-local tasks, levels = kernel.owned, kernel.nest.levels
+local Task, tasks, levels = kernel.Task, kernel.owned, kernel.nest.levels
 
 local M = {}
 
@@ -44,20 +45,6 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Making promises
 
--- Joins an executor's task. `quiet` once the promise was resolved: an error of the executor is then the
--- task's own failure, for nobody else would hear of it.
-local Executor = {}
-Executor.__index = Executor
-
-function Executor:fire(task)
-  self.promise.task = nil
-  if task.state == "failed" and not self.quiet then
-    resolution.settle_as(self.promise, task)
-  elseif task.state == "cancelled" then
-    deferred.cancel(self.promise, tostring(task) .. ", its executor, was cancelled")
-  end
-end
-
 local PARKED = { parked = true }
 
 --- Make a promise of what `executor(resolve, reject)` says. It runs at once, until its first wait, as a task
@@ -69,23 +56,20 @@ function M.new(executor)
     check_callable(1, "new", executor)
   end
   local promise = new(here("new"), false)
-  local link = setmetatable({ promise = promise, quiet = false }, Executor)
 
-  local function resolve(value, ...)
-    if not link.quiet then
-      link.quiet = true
-      resolution.resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
+  local function resolve_it(value, ...)
+    if not is_resolved(promise) then
+      resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
     end
   end
-  local function reject(reason)
-    if not link.quiet then
-      link.quiet = true
+  local function reject_it(reason)
+    if not is_resolved(promise) then
       deferred.reject(promise, rejections.fail_with(rejections.reason_of(reason), 1))
     end
   end
 
-  local task = spawn(nil, executor, { resolve, reject, n = 2 }, PARKED)
-  task.joiners = link
+  local task = spawn(nil, executor, { resolve_it, reject_it }, PARKED)
+  task.joiners = promise
   start_now(task)
   if not task.state then
     promise.task = task
@@ -100,10 +84,19 @@ function M.run(fn, ...)
   if type(fn) ~= "function" then
     check_callable(1, "run", fn)
   end
-  local promise = new(here("run"), false)
-  local task = spawn(nil, fn, select("#", ...) > 0 and pack(...) or nil)
+  local scope = here("run")
+  local task = spawn(scope, fn, select("#", ...) > 0 and pack(...) or nil)
+  -- `deferred.new`, in line.
+  local promise = setmetatable({
+    state = false,
+    value = false,
+    waiters = false,
+    scope = scope,
+    task = task,
+    source = task,
+    heard = nil, -- room for it
+  }, Promise)
   task.joiners = promise
-  promise.task, promise.source = task, task
   return promise
 end
 
@@ -117,7 +110,7 @@ function M.resolve(value, ...)
     return value
   end
   local promise = new(here("resolve"), false)
-  resolution.resolve(promise, value, more and pack(value, ...) or nil)
+  resolve(promise, value, more and pack(value, ...) or nil)
   return promise
 end
 
@@ -231,7 +224,7 @@ function Promise:cancel(reason)
     self.group:disband()
   elseif getmetatable(source) == Promise then
     deferred.remove(source, self)
-  elseif source and not source.state then
+  elseif getmetatable(source) == Task and not source.state then
     joiners.remove(source, self)
   end
   task = task or reactions.runner_of(self)

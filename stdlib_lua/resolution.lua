@@ -68,13 +68,29 @@ local function settle_as(promise, task)
   end
 end
 
-M.settle_as = settle_as
+--- Is it decided what becomes of it, though it may be pending still?
+local function is_resolved(promise)
+  return promise.state or promise.source or promise.value
+end
+M.is_resolved = is_resolved
 
---- The task that `promise` follows has ended.
+--- A task has ended that the promise follows, or that was its executor's.
 function Promise:fire(task)
-  self.task, self.source = nil, nil
-  if not self.state then
-    settle_as(self, task)
+  local follows = self.source == task
+  self.task = nil
+  if follows then
+    self.source = nil
+    if not self.state then
+      settle_as(self, task)
+    end
+  elseif task.state == "failed" then
+    if is_resolved(self) then
+      scope_library.fail(task.home, task) -- nobody else would hear of it
+    else
+      settle_as(self, task)
+    end
+  elseif task.state == "cancelled" and not is_resolved(self) then
+    cancel(self, tostring(task) .. ", its executor, was cancelled")
   end
 end
 
@@ -125,6 +141,7 @@ local function assimilate(promise, thenable, step)
       reject(promise, fail_with(reason_of(reason), 2))
     end
   end
+  promise.source = thenable
   function promise.value()
     local ok, raised = xpcall(step, on_error, thenable, fulfil, refuse)
     if not ok then

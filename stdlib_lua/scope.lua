@@ -247,6 +247,7 @@ local function fail(scope, task)
   errors[#errors + 1] = task.on
   scope:cancel("a task failed")
 end
+M.fail = fail
 
 -- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one
 -- that nobody hears. So it is judged when the tasks that stood aside then have had their turn.
