@@ -9,6 +9,7 @@ contest.main(
     "benchmarks.events",
     "benchmarks.channels",
     "benchmarks.promises",
+    "benchmarks.promises",
     "benchmarks.host_calls",
     "benchmarks.portal",
     "benchmarks.heartbeat",
