@@ -1143,7 +1143,9 @@ local function run(me)
   if parting[1] then
     parting = {}
   end
-  fire_timers()
+  if not due or head > tail or cut then -- `fire_soon` has promised the end of the round
+    fire_timers()
+  end
   if cut then
     cut = false
     if ntail > 0 and head <= tail then
