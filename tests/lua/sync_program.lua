@@ -1,8 +1,8 @@
 --- Runs a program of tasks that share locks; tests/scheduler/test_sync_properties.py judges the log.
 --
--- `...` is a list of tasks, each a list of actions. The log is the result: one line per entry, "task kind time
--- fields...". A "want" is followed by its "got", its "lost" (a timeout), or the end of what was cancelled: "cut" of a
--- deadline around it, "exited" of the task.
+-- `...` is a list of tasks, each a list of actions. The log is the result: one line per
+-- entry, "task kind time fields...". A "want" is followed by its "got", its "lost" (a timeout), or
+-- the end of what was cancelled: "cut" of a deadline around it, "exited" of the task.
 
 local program = ...
 local trace = {}

@@ -1,7 +1,7 @@
 """Random programs of tasks that share locks, cut off at random: the rules of `sync` hold.
 
-Hypothesis makes the programs, tests/lua/sync_program.lua runs them and logs, `Model` reads the log entry by entry.
-It knows who should hold what from the log alone: queues are lists here.
+Hypothesis makes the programs, tests/lua/sync_program.lua runs them and logs, `Model` reads the log entry by
+entry. It knows who should hold what from the log alone: queues are lists here.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ class Model:
     holders: dict[str, list[Want]] = attrs.field(factory=dict)
     # Task -> objects it holds, innermost last.
     stacks: dict[int, list[str]] = attrs.field(factory=dict)
-    # Who waits for the condition; notified ones leave when they are `again` there.
+    # Who waits for the condition, until `again`; those of them that came before one that was notified, which
+    # must have given up; how many were notified and are not back.
     waiting: list[int] = attrs.field(factory=list)
-    notified: list[int] = attrs.field(factory=list)
+    overtaken: set[int] = attrs.field(factory=set)
+    notified: int = 0
     # Who has arrived at the barrier; how many of them its second arrival has let go.
     arrived: list[int] = attrs.field(factory=list)
     let_go: int = 0
@@ -81,8 +83,21 @@ class Model:
         for line in log:
             task, kind, time, *fields = line.split(" ")
             assert float(time) >= self.time, "time went backwards"
+            if float(time) > self.time:
+                self._rest()
             self.time = float(time)
             getattr(self, f"_{kind}")(int(task), *fields)
+
+    def _rest(self) -> None:
+        """Time goes on: everybody waits, and nobody for what is there."""
+        for name, queue in self.queues.items():
+            if queue and name != "l1":
+                first, holders = queue[0], self.holders.get(name, [])
+                if name == "s3":
+                    there = PERMITS - sum(each.amount for each in holders) >= first.amount
+                else:
+                    there = not holders or (first.mode == "read" and holders[0].mode == "read")
+                assert not there, f"{name} is there for {first}, who waits"
 
     def _want(self, task: int, name: str, amount: str, mode: str) -> None:
         self.queues.setdefault(name, []).append(Want(task, float(amount), mode))
@@ -152,14 +167,16 @@ class Model:
 
     def _notify(self, _task: int, woken: str, wanted: str) -> None:
         assert int(woken) <= int(wanted)
-        for _ in range(int(woken)):
-            self.notified.append(self.waiting.pop(0))
+        self.notified += int(woken)
 
     def _again(self, task: int, name: str, why: str) -> None:
         if why == "notified":
-            self.notified.remove(task)
-        elif task in self.waiting:
-            self.waiting.remove(task)
+            self.notified -= 1
+            assert self.notified >= 0, "woken without a notification"
+            assert task not in self.overtaken, f"task {task} came after those behind it"
+            self.overtaken.update(self.waiting[: self.waiting.index(task)])
+        self.waiting.remove(task)
+        self.overtaken.discard(task)
         self._take(name, Want(task, 1, "mutex"))
 
     def _cut(self, task: int, depth: str) -> None:
@@ -177,9 +194,10 @@ class Model:
             self._give_up(task, queue)
         while len(self.stacks.get(task, [])) > depth:
             self._leave(task, self.stacks[task][-1])
-        for people in (self.arrived, self.waiting, self.notified):
+        for people in (self.arrived, self.waiting):
             if task in people:
                 people.remove(task)
+        self.overtaken.discard(task)
 
     def _left(self, _task: int, name: str, waiting: str, held: str, entries: str) -> None:
         assert (waiting, held, entries) == ("0", "free", "0"), f"{name}: {waiting} wait, it is {held}"
@@ -192,7 +210,7 @@ def check(program: list[Any], engine: str) -> Model:
     """Run `program` and hold its log against the rules."""
     model = Model()
     model.read(execute(program, engine))
-    assert (model.left, model.let_go) == (7, 0)
+    assert (model.left, model.let_go, model.notified) == (7, 0, 0)
     return model
 
 
@@ -255,6 +273,38 @@ PROGRAMS = st.lists(TASK, min_size=2, max_size=6)
 
 # The same programs every time.
 RULES = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+UNDER_M1 = st.one_of(
+    st.tuples(st.just("sleep"), SECONDS),
+    st.tuples(st.just("cancel"), st.integers(1, 5)),
+)
+ABOUT_M1 = st.one_of(
+    st.tuples(st.just("mutex"), st.just("m1"), st.lists(UNDER_M1, max_size=2)),
+    st.tuples(st.just("condition"), FOREVER),
+    st.tuples(st.just("condition"), FOREVER),
+    st.tuples(st.just("notify"), st.integers(1, 3)),
+    st.tuples(st.just("try_mutex"), st.just("m1"), SECONDS),
+    UNDER_M1,
+)
+CONDITIONS = st.lists(
+    st.lists(
+        st.one_of(
+            ABOUT_M1, st.tuples(st.just("timeout"), SECONDS, st.lists(ABOUT_M1, min_size=1, max_size=2))
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    min_size=3,
+    max_size=5,
+)
+
+
+@pytest.mark.slow
+@settings(RULES, max_examples=800)
+@given(CONDITIONS)
+def test_programs_about_a_condition(program: list[Any]) -> None:
+    check(program, "lua54")
 
 
 @pytest.mark.slow
