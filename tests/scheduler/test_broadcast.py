@@ -576,3 +576,92 @@ async def test_misuse_names_function_argument_and_line(lua: Lua, call: str, mess
             end))""")
         == f"string:5: bad argument {message}"
     )
+
+
+# -- at random -----------------------------------------------------------------------------------
+
+RANDOM = """
+local policy, seed = ...
+local broadcast = require("broadcast")
+local function random(n) -- the same on every engine
+  seed = seed * 16807 % 2147483647
+  return seed % n + 1
+end
+local b = broadcast.new(random(6), { policy = policy })
+local sent, problems, received, cut = 0, {}, 0, 0
+
+-- Reads for a while at a pace of its own; what it gets follows on what it got, but for what was lost.
+local function reader()
+  local sub = b:subscribe()
+  local expected, mode, pace = nil, random(4), random(5) - 1
+  for step = 1, random(60) do
+    local value, state, lost
+    if mode == 1 then
+      value, state, lost = sub:try_receive()
+    elseif mode == 2 then
+      local index
+      index, value, state, lost = task.select({ { sub, "receive" }, { "never", "wait" }, timeout = 2 })
+      if not index then state = "empty" end
+    elseif mode == 3 then
+      local done
+      done, value, state, lost = task.timeout(random(3), function() return true, sub:receive() end)
+      if not done then state = "empty" end
+    else
+      value, state, lost = sub:receive()
+    end
+    if state == "closed" or state == "slow" then
+      if state == "slow" then cut = cut + 1 end
+      break
+    elseif state == nil then
+      received = received + 1
+      if expected and value ~= expected + (lost or 0) then
+        problems[#problems + 1] = ("%s instead of %s, lost %s"):format(value, expected, tostring(lost))
+      end
+      expected = value + 1
+    end
+    if pace == 0 then task.yield() else task.sleep(pace / 4) end
+  end
+  if random(2) == 1 then sub:close() end -- else it ends with the task
+end
+
+local writer = task.spawn(function()
+  for _ = 1, 150 do
+    sent = sent + 1
+    local value = sent -- the number is given with the sending: a send that is cut off leaves no gap
+    if random(4) == 1 then
+      if not b:try_send(value) then sent = sent - 1 end
+    elseif random(5) == 1 then
+      if not task.timeout(0.5, function() b:send(value); return true end) then sent = sent - 1 end
+    else
+      b:send(value)
+    end
+    if random(3) == 1 then task.sleep(random(4) / 4) end
+  end
+  b:close()
+end)
+local readers = {}
+for i = 1, 12 do
+  readers[i] = task.spawn(function()
+    task.sleep(random(40) / 4)
+    reader()
+  end)
+end
+for i = 1, 3 do
+  task.spawn(function()
+    task.sleep(random(80) / 4)
+    readers[i]:cancel()
+    pcall(readers[i].join, readers[i])
+  end)
+end
+writer:join()
+task.sleep(500)
+local s = b:statistics()
+return table.concat(problems, "; "), received > 0, { s.subscriptions, s.buffered, s.senders_waiting }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["wait", "drop_oldest", "close"])
+async def test_readers_and_writers_at_random_miss_nothing_untold(lua: Lua, policy: str) -> None:
+    for seed in range(1, 41):
+        assert await lua(RANDOM, policy, seed) == ("", True, [0, 0, 0]), f"seed {seed}"

@@ -158,6 +158,44 @@ async def test_an_operation_that_need_not_wait_does_not_give_up_the_processor(lu
     """) == ["first", "other"]
 
 
+async def test_woken_tasks_keep_their_priority(lua: Lua) -> None:
+    assert await lua("""
+        local low, high, log = channel.new(), channel.new(), {}
+        for name, ch in pairs({ low = low, high = high }) do
+          task.spawn_with({ priority = name }, function()
+            local value = ch:receive()
+            log[#log + 1] = name .. " " .. value
+          end)
+        end
+        task.sleep(1)
+        task.spawn(function() log[#log + 1] = "normal" end)
+        low:send(1)
+        high:send(2)
+        task.sleep(1)
+        return log
+    """) == ["high 2", "normal", "low 1"]
+
+
+async def test_two_tasks_that_talk_leave_a_third_its_turn(lua: Lua) -> None:
+    """Rounds of one task are run without the ceremony of a round; what becomes ready is not forgotten."""
+    assert await lua("""
+        local there, back, log = channel.new(), channel.new(), {}
+        task.spawn(function()
+          for i = 1, 4 do
+            local value = there:receive()
+            if i == 2 then task.spawn(function() log[#log + 1] = "spawned" end) end
+            back:send(value)
+          end
+        end)
+        for i = 1, 4 do
+          there:send(i)
+          local value = back:receive()
+          log[#log + 1] = value
+        end
+        return log
+    """) == [1, 2, "spawned", 3, 4]
+
+
 async def test_channel_is_a_global_and_by_require(lua: Lua) -> None:
     assert await lua("""
         return require("channel") == channel, tostring(channel.new(0, "jobs")), tostring(channel.new())
