@@ -50,8 +50,8 @@ end
 Channel.__tostring = label
 
 --- Make a channel.
----@param capacity integer|nil how many values it holds without a receiver; 0, the default: none, a sender waits
---   for one (rendezvous); math.huge: any number
+---@param capacity integer|nil how many values it holds without a receiver; 0, the default: none, a sender
+--   waits for one (rendezvous); math.huge: any number
 ---@param name string|nil for reports
 ---@return table channel
 function M.new(capacity, name)
