@@ -1,8 +1,8 @@
 --- A FIFO of waiters with removal from the middle: who waits for an event, a task's end, a channel.
 --
 -- A waiter is a parked task, or a case: a table with a method `fire(result)`, through which one task waits
--- for several things (select.lua) or a promise for a task. `waiter.slot` is its index here; a task or a case is
--- in at most one list at a time, so one field is enough and removal is O(1) whatever the length.
+-- for several things (select.lua) or a promise for a task. `waiter.slot` is its index here; a task or a case
+-- is in at most one list at a time, so one field is enough and removal is O(1) whatever the length.
 
 local kernel = require("kernel")
 
