@@ -275,40 +275,65 @@ PROGRAMS = st.lists(TASK, min_size=2, max_size=6)
 RULES = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
-UNDER_M1 = st.one_of(
-    st.tuples(st.just("sleep"), SECONDS),
-    st.tuples(st.just("cancel"), st.integers(1, 5)),
+# While one holds it time goes by, or there would be nobody who waits.
+A_WHILE = st.integers(1, 6).map(lambda quarters: quarters / 4)
+UNDER = st.one_of(
+    st.tuples(st.tuples(st.just("sleep"), A_WHILE)),
+    st.tuples(
+        st.tuples(st.just("sleep"), A_WHILE),
+        st.tuples(st.just("cancel"), st.integers(1, 5)),
+        st.tuples(st.just("sleep"), A_WHILE),
+    ),
 )
-ABOUT_M1 = st.one_of(
-    st.tuples(st.just("mutex"), st.just("m1"), st.lists(UNDER_M1, max_size=2)),
+
+
+def about(*actions: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Programs about one object: what the others find too seldom."""
+    some = st.one_of(*actions)
+    cut = st.tuples(st.just("timeout"), SECONDS, st.lists(some, min_size=1, max_size=2))
+    task = st.lists(st.one_of(some, some, cut, st.tuples(st.just("yield"))), min_size=1, max_size=3)
+    return st.lists(task, min_size=3, max_size=5)
+
+
+CONDITIONS = about(
+    st.tuples(st.just("mutex"), st.just("m1"), UNDER),
     st.tuples(st.just("condition"), FOREVER),
     st.tuples(st.just("condition"), FOREVER),
     st.tuples(st.just("notify"), st.integers(1, 3)),
-    st.tuples(st.just("try_mutex"), st.just("m1"), SECONDS),
-    UNDER_M1,
 )
-CONDITIONS = st.lists(
-    st.lists(
-        st.one_of(
-            ABOUT_M1, st.tuples(st.just("timeout"), SECONDS, st.lists(ABOUT_M1, min_size=1, max_size=2))
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    min_size=3,
-    max_size=5,
+READERS_AND_WRITERS = about(
+    st.tuples(st.just("rw"), MODES, UNDER),
+    st.tuples(st.just("try_rw"), st.sampled_from(["read", "write", "write"]), SECONDS),
+)
+PERMITS_OF_ONE_AND_MORE = about(
+    st.tuples(st.just("permits"), st.just(1), UNDER),
+    st.tuples(st.just("try_permits"), st.integers(1, 3), SECONDS),
 )
 
 
 @pytest.mark.slow
-@settings(RULES, max_examples=800)
+@settings(RULES, max_examples=300)
 @given(CONDITIONS)
 def test_programs_about_a_condition(program: list[Any]) -> None:
     check(program, "lua54")
 
 
 @pytest.mark.slow
-@settings(RULES, max_examples=800)
+@settings(RULES, max_examples=300)
+@given(READERS_AND_WRITERS)
+def test_programs_about_a_rwlock(program: list[Any]) -> None:
+    check(program, "lua54")
+
+
+@pytest.mark.slow
+@settings(RULES, max_examples=300)
+@given(PERMITS_OF_ONE_AND_MORE)
+def test_programs_about_a_semaphore(program: list[Any]) -> None:
+    check(program, "lua54")
+
+
+@pytest.mark.slow
+@settings(RULES, max_examples=600)
 @given(PROGRAMS)
 def test_programs_on_lua54(program: list[Any]) -> None:
     check(program, "lua54")
