@@ -140,12 +140,26 @@ list_class("Emitter:", emitter.new())
 list("promise.", promise)
 list_class("Promise:", promise.resolve())
 list("callback.", require("callback"))
+list("sync.", sync)
+list_class("Mutex:", sync.mutex())
+list_class("Semaphore:", sync.semaphore(1))
+list_class("Condition:", sync.condition())
+list_class("Rwlock:", sync.rwlock())
+list_class("Barrier:", sync.barrier(1))
+list_class("Waitgroup:", sync.waitgroup())
+list_class("Event:", sync.event())
+list_class("Once:", sync.once(print))
+list_class("Limiter:", sync.rate_limiter({ per_second = 1 }))
+local timer = require("timer")
+list("timer.", timer)
+list_class("Timer:", timer.after(0, print))
+list_class("Calls:", timer.debounce(0, print))
 list_class("Task:", task.current())
 task.scope(function(scope) list_class("Scope:", scope) end)
 return found
 """
 # Callable from a script, but for the runtime's own use.
-INNER = {"Task:on_deadline", "Scope:on_deadline", "Scope:kill", "Promise:fire"}
+INNER = {"Task:on_deadline", "Scope:on_deadline", "Scope:kill", "Promise:fire", "Limiter:on_deadline"}
 
 
 def annotated() -> set[str]:
