@@ -118,18 +118,12 @@ local function after_telling(promise)
   end
 end
 
--- Take out those who wait for a promise that was settled thereby.
-local function waiters_of(promise)
-  local waiters = promise.waiters
-  promise.waiters = false
-  return waiters
-end
-
 -- Tell a list of waiters, then those of the promises that are settled thereby. Chains may be long: a loop.
 local function spread_list(promise, waiters)
   local todo, n, done = {}, 0, 0
   while promise do
     if waiters and waiters.last then
+      -- It stays where `remove` finds it: to tell one may mean that another waits no more.
       local first, last = waiters.first, waiters.last
       waiters.first, waiters.last, waiters.holes = 1, 0, 0
       for i = first, last do
@@ -148,22 +142,24 @@ local function spread_list(promise, waiters)
         todo[n] = settled
       end
     end
+    promise.waiters = false
     after_telling(promise)
     done = done + 1
     promise = todo[done]
-    waiters = promise and waiters_of(promise)
+    waiters = promise and promise.waiters
   end
 end
 
 --- Tell those who wait for a promise that was settled: one or many, nearly always one.
 local function spread(promise, waiters)
   while not (waiters and waiters.last) do
+    promise.waiters = false
     local settled = waiters and tell(waiters, promise)
     after_telling(promise)
     if not settled then
       return
     end
-    promise, waiters = settled, waiters_of(settled)
+    promise, waiters = settled, settled.waiters
   end
   return spread_list(promise, waiters)
 end
@@ -184,7 +180,6 @@ local function settle(promise, state, value, extra)
     end
     return
   end
-  promise.waiters = false
   return spread(promise, waiters)
 end
 M.settle = settle

@@ -424,6 +424,21 @@ async def test_select_over_promises(lua: Lua, operation: str) -> None:
     ) == [[2, "quick", 2], ["nil", "timeout"], ["nil", "default"], [1, "slow"], [1, "slow"], [2]]
 
 
+async def test_the_same_promise_twice_wakes_once(lua: Lua) -> None:
+    """The second case was once told although the first one had withdrawn it."""
+    assert await run(
+        lua,
+        """
+        for _, timeout in ipairs({ 0, 5 }) do
+          local p = promise.run(function() sleep(2) return "v" end)
+          sleep(2)
+          local index, value = task.select({ { p, "await" }, { p, "await" }, timeout = timeout })
+          note(index == 1 or index == 2, value)
+        end
+        """,
+    ) == [[True, "v"], [True, "v"]]
+
+
 async def test_select_raises_a_rejection_and_has_heard_it(lua: Lua) -> None:
     assert await run(
         lua,
