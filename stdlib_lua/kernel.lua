@@ -998,12 +998,19 @@ local function perform_calls(me)
   end
 end
 
+-- Lua allows fewer than 200 resumes inside one another; the script may have coroutines between ours.
+local DEEPEST = 60
+
 --- Run the first step of `task`, which was spawned parked, now, inside the running task's step; what it does
 -- after its first wait it does in steps of its own. (A wait where Lua cannot yield holds the outer one up:
--- their stacks lie upon each other.)
+-- their stacks lie upon each other. Very deep inside others it begins in the next round.)
 ---@param task table
 function M.start_now(task)
   local outer, co = tasks[levels[1]], task.co
+  task.nesting = (outer.beneath and outer.nesting or 0) + 1
+  if task.nesting > DEEPEST then
+    return push(task)
+  end
   if measuring then
     book(outer)
   end

@@ -117,6 +117,21 @@ async def test_executors_inside_executors_and_inside_coroutines(lua: Lua) -> Non
     ) == [["inner"], ["outer"], ["made"], ["a value of the generator's"], ["from inside"]]
 
 
+async def test_executors_deep_inside_one_another(lua: Lua) -> None:
+    """Beyond a depth they begin in the next round: no stack overflows."""
+    assert await run(
+        lua,
+        """
+        local function down(n)
+          return promise.new(function(resolve)
+            if n == 0 then resolve("the bottom") else resolve(down(n - 1)) end
+          end)
+        end
+        note(down(50):status(), down(1000):status(), down(1000):await())
+        """,
+    ) == [["fulfilled", "pending", "the bottom"]]
+
+
 async def test_executors_that_begin_with_a_host_call_overlap(lua: Lua) -> None:
     async def fetch(name: str) -> str:
         await trio.sleep(2)
