@@ -1,6 +1,7 @@
 -- The sleeping barber: one chair, three places to wait. Customers who find no place leave; the barber
 -- sleeps while nobody is there. A channel is the waiting room: what it has is room, order and a barber who
--- sleeps on it. Run: python -m scheduler --virtual-clock examples/16_sleeping_barber.lua
+-- sleeps on it.
+-- Run: python -m scheduler --virtual-clock examples/16_sleeping_barber.lua
 
 local timer = require("timer")
 

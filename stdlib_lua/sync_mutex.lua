@@ -8,7 +8,8 @@ local failure = require("failure")
 local holdings = require("holdings")
 local sync_object = require("sync_object")
 
-local enter, current, park, wake = kernel.enter, kernel.current, kernel.park, kernel.wake
+local enter, current, park = kernel.enter, kernel.current, kernel.park
+local wake, reschedule = kernel.wake, kernel.reschedule
 local check_seconds, check_callable = failure.check_seconds, failure.check_callable
 local label, task_of, deadline = sync_object.label, sync_object.task_of, sync_object.deadline
 local bad_self, with = sync_object.bad_self, sync_object.with
@@ -55,12 +56,19 @@ M.take = take
 
 -- Give it to the next one, if any.
 local function hand_over(mutex)
-  local waiter = mutex.waiters.last > 0 and mutex.waiters:pop()
-  if waiter then
+  local waiters = mutex.waiters
+  local waiter = waiters.last > 0 and waiters:pop()
+  if not waiter then
+    mutex.owner = false
+    return
+  end
+  local held = waiter.held
+  if held then -- a task that has held something before: the same without the calls
+    mutex.owner, held[mutex] = waiter, true
+    reschedule(waiter, true)
+  else
     take(mutex, task_of(waiter))
     wake(waiter, true)
-  else
-    mutex.owner = false
   end
 end
 Mutex.__let_go = hand_over
@@ -82,9 +90,13 @@ function Mutex:lock(timeout)
     check_seconds(1, "lock", timeout)
   end
   local task = enter()
-  local owner = self.owner
+  local owner, held = self.owner, task.held
   if not owner then
-    take(self, task)
+    if held then -- `take`, without the call
+      self.owner, held[self] = task, true
+    else
+      take(self, task)
+    end
     return true
   elseif owner == task then
     error(own_already(self, task), 2)
@@ -121,7 +133,12 @@ function Mutex:unlock()
   elseif owner ~= current() then
     error(label(self) .. " is held by " .. tostring(owner) .. ": only it can unlock it", 2)
   end
-  let_go(self, owner)
+  owner.held[self] = nil
+  if self.waiters.last > 0 then
+    hand_over(self)
+  else
+    self.owner = false
+  end
 end
 
 -- The end of `with`. `fn` may have unlocked it, and others may hold it now.
