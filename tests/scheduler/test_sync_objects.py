@@ -255,6 +255,28 @@ async def test_a_task_that_fails_or_is_cancelled_gives_its_locks_back(lua: Lua) 
     """) == [[False, "own fault", False, True], ["through", "cancelled", False, 0]]
 
 
+async def test_a_killed_task_gives_its_locks_back(lua_with_close: Lua) -> None:
+    """Its coroutine never runs again, so no `with` can end."""
+    assert await lua_with_close("""
+        local m, log = sync.mutex(), {}
+        local function stubborn()
+          while true do pcall(function() while true do end end) end
+        end
+        local _, err = task.limit({ cpu_s = 0.02 }, function() m:with(stubborn) end)
+        log[#log + 1] = { err.limit, m:statistics().locked }
+        local o = sync.once(function(first)
+          if first then stubborn() end
+          return "run by the second"
+        end)
+        local t = task.spawn(task.limit, { cpu_s = 0.02 }, o, true)
+        task.yield()
+        local u = task.spawn(o, false)
+        t:join()
+        log[#log + 1] = u:join()
+        return log
+    """) == [["cpu", False], "run by the second"]
+
+
 async def test_the_script_itself_must_not_end_with_a_lock(lua: Lua) -> None:
     with pytest.raises(scheduler.LuaError, match="ended while it held mutex 'm'") as caught:
         await lua("sync.mutex('m'):lock()")
