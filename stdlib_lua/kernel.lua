@@ -1018,10 +1018,10 @@ function M.start_now(task)
   if nest.depth > 1 then
     saved, depth = leave_levels()
   end
-  task.beneath = outer
+  task.beneath, outer.above = outer, task -- `outer` cannot end before this step does
   levels[1] = co
   local ok, tag = resume(co)
-  task.beneath = nil
+  task.beneath, outer.above = nil, nil
   if measuring then
     after_step(task)
   end

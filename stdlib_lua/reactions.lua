@@ -3,9 +3,10 @@
 -- Belongs here: when and in which task a handler runs. What it gets and what becomes of its value:
 -- deferred.lua. Each scope has a queue of its own, so that limits, timeouts and cancellation hold.
 --
--- A task for each handler would cost five times the handler. So runners take one reaction after the other. A
--- handler may wait, and those behind it must not: before a runner enters a handler there is another one, on
--- its way or between two handlers, if there is more to do. It ends when it finds nothing.
+-- A task for each handler would cost several times the handler. So runners take one reaction after the
+-- other. A handler may wait, and those behind it must not: before a runner enters a handler there is
+-- another one, on its way or between two handlers, if there is more to do. It ends when it finds
+-- nothing.
 
 local kernel = require("kernel")
 local scope_library = require("scope")

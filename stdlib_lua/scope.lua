@@ -51,9 +51,11 @@ function M.killing()
   return kills > 0
 end
 
---- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
-local function is_cancelled(task)
-  if is_killed(task) then
+--- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it? Or the one in
+-- whose step its first step runs?
+local is_cancelled
+function is_cancelled(task)
+  if is_killed(task) or task.beneath and is_cancelled(task.beneath) then
     return true
   end
   local scope = task.inner or task.home
@@ -126,6 +128,9 @@ end
 function rouse(task)
   if task.wait and is_cancelled(task) then
     kernel.abort(task)
+  end
+  if task.above then
+    rouse(task.above)
   end
   local scope = task.inner
   while scope do

@@ -1391,6 +1391,43 @@ async def test_a_limit_ends_an_executor_and_its_maker(engine_with_close: str, ex
 
 
 @pytest.mark.trio(run=trio.run)
+async def test_a_cancelled_task_ends_the_executor_that_holds_it_up(engine_with_close: str) -> None:
+    """It computes in its first step, so the task that made it stands beneath it."""
+    async with opened(engine_with_close) as runtime:
+        assert await runtime.run("""
+            local p
+            local t = task.spawn(function()
+              p = promise.new(function() while true do pcall(string.rep, "x", 10) end end)
+              sleep(0)
+            end)
+            sleep(0.03)
+            t:cancel("enough")
+            local ok, err = pcall(t.join, t)
+            return ok, err.kind, #task.list()
+        """) == (False, "cancelled", 1)
+
+
+async def test_a_cancelled_task_ends_the_wait_of_an_executor_that_holds_it_up(lua: Lua) -> None:
+    assert await run(
+        lua,
+        """
+        local t = task.spawn(function()
+          promise.new(function()
+            table.sort({ 2, 1 }, function(a, b) sleep(100) return a < b end)
+          end)
+          note("not a checkpoint")
+          sleep(0)
+          note("not reached")
+        end)
+        sleep(1)
+        t:cancel()
+        task.yield() task.yield()
+        note(t:status(), #task.list(), task.now())
+        """,
+    ) == [["not a checkpoint"], ["cancelled", 1, 1]]
+
+
+@pytest.mark.trio(run=trio.run)
 async def test_a_timeout_ends_an_executor_that_computes(engine_with_close: str) -> None:
     async with opened(engine_with_close) as runtime:
         assert await runtime.run("""
