@@ -9,7 +9,6 @@ contest.main(
     "benchmarks.events",
     "benchmarks.channels",
     "benchmarks.promises",
-    "benchmarks.promises",
     "benchmarks.host_calls",
     "benchmarks.portal",
     "benchmarks.heartbeat",
