@@ -1,8 +1,9 @@
 --- Pollers: what a function made by task.pollable does while a script's own coroutine drives it.
 --
 -- Belongs here: that a loop which polls costs nothing while it waits. A task that has polled in vain and
--- then calls `coroutine.yield()` is parked. What it polls wakes it. But such a loop may look at the time, or at
--- what others have done, so it gets a turn now and then: after a quarter of the time that it has waited.
+-- then calls `coroutine.yield()` is parked. What it polls wakes it. But such a loop may look at the time,
+-- or at what others have done, so it gets a turn now and then: after a quarter of the time that it has
+-- waited.
 
 local kernel = require("kernel")
 local deferred = require("deferred")

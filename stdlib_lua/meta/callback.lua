@@ -4,8 +4,9 @@
 ---@class callbacklib
 local callback = {}
 
----Make of a function that waits one that returns at once: `fn_async(..., callback [, errback])` runs `fn(...)` as a
----task and returns an id. Later it calls `callback` with the values, or `errback` with the error. Checkpoint: no.
+---Make of a function that waits one that returns at once: `fn_async(..., callback [, errback])` runs
+---`fn(...)` as a task and returns an id. Later it calls `callback` with the values, or `errback` with the
+---error. Checkpoint: no.
 ---@param fn fun(...: any): any
 ---@param count? integer how many arguments are fn's own; nil: all before the last one or two functions
 ---@return fun(...: any): integer fn_async
@@ -15,7 +16,8 @@ function callback.wrap(fn, count) end
 ---@return boolean
 function callback.has_pending() end
 
----Let the callbacks run that are ready. They also run whenever the script waits otherwise. Checkpoint: yes.
+---Let the callbacks run that are ready. They also run whenever the script waits otherwise. Checkpoint:
+---yes.
 ---@return integer ran how many of this script's callbacks have begun meanwhile
 function callback.process() end
 

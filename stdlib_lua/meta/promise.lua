@@ -5,8 +5,8 @@
 ---@class promise.Promise
 local Promise = {}
 
----Let `ok(...)` be called with the values, or `err(reason)` with the reason, later, in the current scope. What is
----no function is ignored. Checkpoint: no.
+---Let `ok(...)` be called with the values, or `err(reason)` with the reason, later, in the current scope.
+---What is no function is ignored. Checkpoint: no.
 ---@param ok? fun(...: any): any
 ---@param err? fun(reason: any): any
 ---@return promise.Promise promise of what the handler returns, or of its error
@@ -17,14 +17,14 @@ function Promise:next(ok, err) end
 ---@return promise.Promise
 function Promise:catch(err) end
 
----Let `fn()` be called either way. Values or reason pass through, unless `fn` fails; a promise that it returns is
----waited for. Checkpoint: no.
+---Let `fn()` be called either way. Values or reason pass through, unless `fn` fails; a promise that it
+---returns is waited for. Checkpoint: no.
 ---@param fn fun(): any
 ---@return promise.Promise
 function Promise:finally(fn) end
 
----Wait for the values; the reason of a rejection is raised, unchanged. Checkpoint: yes; others only run when it
----waits.
+---Wait for the values; the reason of a rejection is raised, unchanged. Checkpoint: yes; others only run
+---when it waits.
 ---@param timeout? number seconds; nil waits for ever
 ---@return any ... the values; nil and "timeout" when the promise is pending still
 function Promise:await(timeout) end
@@ -33,8 +33,8 @@ function Promise:await(timeout) end
 ---@return "pending"|"fulfilled"|"rejected"
 function Promise:status() end
 
----Cancel. The task of promise.run is cancelled, and the promise rejected when that has ended; any other promise is
----rejected now, and its executor or handler, if under way, cancelled. Checkpoint: no.
+---Cancel. The task of promise.run is cancelled, and the promise rejected when that has ended; any other
+---promise is rejected now, and its executor or handler, if under way, cancelled. Checkpoint: no.
 ---@param reason? string
 ---@return boolean cancelled false when it was settled already
 function Promise:cancel(reason) end
@@ -54,8 +54,8 @@ function promise.new(executor) end
 ---@return promise.Promise
 function promise.run(fn, ...) end
 
----A promise that is fulfilled with the value; a promise as it is; of a task or a thenable what becomes of it.
----Checkpoint: no.
+---A promise that is fulfilled with the value; a promise as it is; of a task or a thenable what becomes of
+---it. Checkpoint: no.
 ---@param value any
 ---@param ... any
 ---@return promise.Promise
@@ -82,7 +82,8 @@ function promise.all(list) end
 ---@return promise.Promise
 function promise.all_settled(list) end
 
----A promise of the first value; rejected with an error of kind "failures" when all are rejected. Checkpoint: no.
+---A promise of the first value; rejected with an error of kind "failures" when all are rejected.
+---Checkpoint: no.
 ---@param list any[] promises, tasks, thenables and values
 ---@return promise.Promise
 function promise.any(list) end
