@@ -28,8 +28,9 @@ __all__ = ["Preemption"]
 
 # Where the kernel itself is running, whose functions are short, the next try comes after a random number of
 # instructions: with a fixed one a loop of the script that calls it could be met there for ever. The range
-# doubles from this to that: a try costs 10 us, and there are scripts that are nearly always in the kernel.
-_SOON, _LATE = 64, 16384
+# doubles from this to that: a try costs 10 us, and there are scripts that are nearly always in the kernel;
+# but an instruction may be the call of a C function that takes half a millisecond (debug.traceback).
+_SOON, _LATE = 64, 512
 
 
 class Preemption:
@@ -76,14 +77,16 @@ class Preemption:
         level = 1
         state = capi.thread_at(self._reader, self._levels, level)
         while state is not None and state != self._nobody:
-            if state not in self._wanted:
-                self._arm(state, capi.get_hook(state), 1)
+            hook = capi.get_hook(state)
+            if state not in self._wanted or hook[0] != self._hook:
+                # Not armed yet; or armed, and then the script has set a hook of its own.
+                self._arm(state, hook, 1)
             level += 1
             state = capi.thread_at(self._reader, self._levels, level)
 
     def _arm(self, state: int, before: Hook, instructions: int) -> None:
         self._wanted.add(state)
-        if state not in self._armed:
+        if before[0] != self._hook:
             self._armed[state] = before
         self._arming.arm(state, self._hook, instructions)
 
@@ -97,11 +100,15 @@ class Preemption:
         with self.lock:
             before = self._armed.pop(state, NO_HOOK)
             wanted = state in self._wanted
+            others = self._wanted - {state}
             self._wanted.clear()
             self._capi.set_hook(state, before)
         verdict = self._stop() if wanted else b""
         if verdict == b"again":
             with self.lock:
+                # Those around it have not run an instruction: a task that is nearly always in finalizers is
+                # stopped when it comes out of one.
+                self._wanted |= others
                 self._arm(state, before, random.randrange(1, self._range))
                 self._range = min(self._range * 2, _LATE)
         elif wanted:

@@ -24,8 +24,12 @@ def raised(error: BaseException) -> Reply:
     return RAISED, type(error).__name__.encode(), _text(error).encode(errors="replace"), error
 
 
+# Characters of an exception's text that Lua gets; the exception itself stays whole.
+MAX_TEXT = 8192
+
+
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return str(error)[:MAX_TEXT]
     except Exception:
         return f"(str() of this {type(error).__name__} fails)"

@@ -214,7 +214,7 @@ class VM:
 
     def close(self) -> None:
         """Cut every way from Lua to Python; the state itself goes with its last reference."""
-        self.embed[b"close"]()
+        self.embed[b"close"](self.globals)
 
 
 class KernelFunctions:

@@ -14,16 +14,15 @@ import time
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["SLICE_S", "STEP_S", "VIRTUAL_STEP_S", "Watchdog"]
+__all__ = ["SLICE_S", "STEP_S", "VIRTUAL_SLICE_S", "Watchdog"]
 
 # A slice may last this long before trio gets a checkpoint. Users feel 10 ms; 4 leave room for the interval
 # between looks and for the step that is under way.
 SLICE_S = 0.004
 # A task that has not given up the processor after so long is preempted.
 STEP_S = 0.010
-# With a virtual clock the order of tasks is to be the same in each run, however slow the machine is: only a
-# task that will hardly ever give it up is preempted.
-VIRTUAL_STEP_S = 1.0
+# Both with a virtual clock: there the order of tasks is to be the same in each run, however slow the machine.
+VIRTUAL_SLICE_S = 1.0
 LOOK_S = 0.002
 # Without a running slice for so long the thread stops looking and waits for the next slice.
 IDLE_LOOKS = 4
@@ -32,14 +31,15 @@ IDLE_LOOKS = 4
 class _Target(Protocol):
     def end_slice(self) -> None: ...
     def preempt(self) -> None: ...
-    def stuck(self) -> None: ...
+    def stuck(self) -> bool: ...
 
 
 class Watchdog:
-    """Calls its target, from its own thread and holding the lock, about a slice that lasts too long.
+    """Calls its target, from its own thread, about a slice that lasts too long.
 
-    `end_slice()` at every look after `SLICE_S`; after `step_s`, before it, `preempt()`: so that preempting
-    always comes at least a look later; `stuck()` once after `stuck_s`.
+    `end_slice()` at every look after `slice_s`; after `step_s`, before it, `preempt()`: so that preempting
+    always comes at least a look later; `stuck()` once after `stuck_s`, again so much later where it returned
+    False. The first two are called with the lock.
     """
 
     def __init__(
@@ -48,13 +48,15 @@ class Watchdog:
         lock: AbstractContextManager[object],
         *,
         step_s: float = STEP_S,
+        slice_s: float = SLICE_S,
         stuck_s: float = math.inf,
     ) -> None:
         """Prepare; the thread starts with the first slice."""
         self._target = target
         self._lock = lock
-        # Both may become less while it works.
-        self.step_s = step_s
+        self._step_s = step_s
+        self._slice_s = slice_s
+        # May become less while it works.
         self.stuck_s = stuck_s
         # When the running slice began (time.perf_counter), 0.0 between slices.
         self._began = 0.0
@@ -72,6 +74,11 @@ class Watchdog:
         elif self._thread is None:
             self._thread = threading.Thread(target=self._look, name="scheduler-watchdog", daemon=True)
             self._thread.start()
+
+    def look_closely(self) -> None:
+        """Use at most the ordinary times from now on: there are limits."""
+        self._step_s = min(self._step_s, STEP_S)
+        self._slice_s = min(self._slice_s, SLICE_S)
 
     def slice_ends(self) -> None:
         """Stop timing; waits for a look that is under way."""
@@ -105,15 +112,22 @@ class Watchdog:
                 quiet = 0
                 lasted = time.perf_counter() - began
                 if lasted >= self.stuck_s and reported != began:
-                    reported = began
-                    self._target.stuck()
-                elif lasted >= SLICE_S:
+                    if self._target.stuck():
+                        reported = began
+                    else:
+                        self._count_anew(began)
+                elif lasted >= self._slice_s:
                     self._act(began, lasted)
+
+    def _count_anew(self, began: float) -> None:
+        with self._lock:
+            if self._began == began:
+                self._began = time.perf_counter()
 
     def _act(self, began: float, lasted: float) -> None:
         with self._lock:
             if self._began != began:
                 return
-            if lasted >= self.step_s:
+            if lasted >= self._step_s:
                 self._target.preempt()
             self._target.end_slice()

@@ -7,9 +7,7 @@ import sys
 import trio
 from trio.abc import Clock
 
-from bridge.watchdog import STEP_S, VIRTUAL_STEP_S
-
-__all__ = ["default_step_s", "virtual_clock"]
+__all__ = ["is_virtual", "virtual_clock"]
 
 
 def virtual_clock() -> Clock:
@@ -23,8 +21,7 @@ def virtual_clock() -> Clock:
     return MockClock(autojump_threshold=0)
 
 
-def default_step_s() -> float:
-    """Return after how many seconds (of real time) a task is preempted when nobody has said."""
+def is_virtual() -> bool:
+    """Tell whether trio runs on a virtual clock (trio.testing.MockClock)."""
     testing = sys.modules.get("trio.testing")  # no virtual clock without it
-    virtual = testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)
-    return VIRTUAL_STEP_S if virtual else STEP_S
+    return testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)

@@ -31,8 +31,8 @@ from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
 from bridge.traffic import Ledger
 from bridge.vm import VM
-from bridge.watchdog import SLICE_S, STEP_S, Watchdog
-from scheduler.clock import default_step_s
+from bridge.watchdog import SLICE_S, STEP_S, VIRTUAL_SLICE_S, Watchdog
+from scheduler.clock import is_virtual
 from scheduler.endings import Endings
 from scheduler.failure import lua_error
 from scheduler.limits import Limits
@@ -47,8 +47,11 @@ __all__ = ["Driver"]
 WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
-# In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second.
+# In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second: so many
+# numbers or strings, or a tenth as many tables.
 LIMITED_VALUES = 200_000
+# And a table's strings, which Lua keeps once and Python as often as they are reached.
+LIMITED_BYTES = 64 * 1024**2
 
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
 STUCK_GRACE_S = 2.0
@@ -80,7 +83,7 @@ class Driver:
             measure: count steps and run time of each task.
             slice_s: a task that has not given up the processor for so long is preempted; math.inf: never;
                 None: 10 ms, or 1 s of real time when trio's clock is a virtual one. At most 10 ms once
-                there is a limit.
+                there is a limit. trio gets a checkpoint after 4 ms, with a virtual clock after 1 s.
             on_stuck: called from another OS thread when a slice outlasts the limits by far, which only a
                 single call of a C function can do.
             memory_bytes: what all scripts together may use; a wall is put up somewhat behind it.
@@ -88,7 +91,11 @@ class Driver:
         clock = trio.lowlevel.current_clock()
         self.endings = Endings(self.cancel_all)
         self.loops = Loops(self._new_loop, self._handle, self._overrun)
-        step_s = default_step_s() if slice_s is None else slice_s
+        end_s, step_s = SLICE_S, STEP_S
+        if is_virtual() and slice_s in (None, math.inf):
+            end_s = step_s = VIRTUAL_SLICE_S
+        if slice_s is not None:
+            step_s = slice_s
         self.vm = VM(
             engine,
             now=clock.current_time,
@@ -114,10 +121,11 @@ class Driver:
             self,
             preemption.lock if preemption else threading.Lock(),
             step_s=step_s,
+            slice_s=end_s,
         )
         self._on_stuck = on_stuck
         if not self.vm.can_end_slices:
-            self._lua.time_slices(SLICE_S)
+            self._lua.time_slices(end_s)
         if measure:
             self._lua.measure()
         self._ledger = Ledger(self._running_call)
@@ -181,6 +189,7 @@ class Driver:
                 else:
                     # Everything is cancelled and a shielded wait is left that nobody can end.
                     self._lua.kill_all()
+                    await trio.lowlevel.cancel_shielded_checkpoint()
             else:
                 await self._park(math.inf if detail is None else detail)
 
@@ -218,10 +227,21 @@ class Driver:
         verdict: bytes = self._lua.overrun()
         return verdict
 
-    def stuck(self) -> None:
-        """The loop has not turned for too long. Called by the watchdog's thread."""
+    def stuck(self) -> bool:
+        """The loop has not turned for too long. Called by the watchdog's thread.
+
+        Returns:
+            False: a host function is running, so the time is the program's.
+        """
+        loop = self.loops.active
+        if loop is not None and loop.caller:
+            return False
         if self._on_stuck is not None:
-            self._on_stuck()
+            try:
+                self._on_stuck()
+            except BaseException:
+                _log.exception("on_stuck raised")
+        return True
 
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()
@@ -296,7 +316,9 @@ class Driver:
         elif tag == b"limit":
             self.endings.fatal(lua_error(message[1], b"", b"limit", b"", b"", None, None, message[1:]))
         elif tag == b"limited":
-            self._watchdog.step_s = min(self._watchdog.step_s, STEP_S)
+            self._watchdog.look_closely()
+            self.values.converter.max_values = LIMITED_VALUES
+            self.values.converter.max_bytes = LIMITED_BYTES
         elif tag == b"warn":
             _log.warning("%s", message[1].decode(errors="replace"))
         else:
@@ -356,7 +378,6 @@ class Driver:
     def limit_all(self, limits: Limits) -> None:
         """Limit everything that will run, together."""
         self._lua.limit_all(self._spec(limits))
-        self.values.converter.max_values = LIMITED_VALUES
 
     def _spec(self, limits: Limits | None) -> Any:
         """Return the limits as the kernel takes them; from now on a single call is watched, too."""

@@ -15,7 +15,7 @@ local pcall, xpcall, error, type, select = pcall, xpcall, error, type, select
 local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
 local count, must_go_on, is_killed = scope.count, scope.must_go_on, scope.is_killed
-local gsub, find, running = string.gsub, string.find, coroutine.running
+local gsub, find, sub, running = string.gsub, string.find, string.sub, coroutine.running
 local CANCEL = failure.CANCEL
 local seen_by_script = kernel.seen
 local nest, levels, nobody = kernel.nest, kernel.nest.levels, kernel.nest.nobody
@@ -52,16 +52,25 @@ local function enter(co)
   nest.depth, levels[depth] = depth, co
 end
 
-local function leave(...)
-  local depth = nest.depth
-  nest.depth, levels[depth] = depth - 1, nobody
+-- The levels are again what they were: whatever was left out on the way (a stack overflow in a function of
+-- this file, a coroutine that closes itself) must not count as running for ever.
+local function back_to(depth)
+  for i = nest.depth, depth + 1, -1 do
+    levels[i] = nobody
+  end
+  nest.depth = depth
+end
+
+local function leave(depth, ...)
+  back_to(depth)
   return ...
 end
 
 -- Its <close> variables run on the coroutine itself.
 local function close_thread(co)
+  local depth = nest.depth
   enter(co)
-  return leave(co_close(co))
+  return leave(depth, co_close(co))
 end
 
 -- A cancellation passes through: the <close> variables of the coroutine run, as they do in any function; but
@@ -85,16 +94,18 @@ local function refuse_open_scope(co)
   end
 end
 
-local function resumed(co, before, ok, ...)
-  local depth = nest.depth
-  nest.depth, levels[depth] = depth - 1, nobody
+local function resumed(co, before, depth, ok, ...)
+  back_to(depth)
   if ok then
     if is_tag[...] then
       taken[co] = true
-      relay((...))
+      local problem = relay((...))
       taken[co] = nil
+      if problem then
+        error(problem, 0)
+      end
       enter(co)
-      return resumed(co, before, resume(co))
+      return resumed(co, before, depth, resume(co))
     end
     if count.nested > 0 then
       refuse_open_scope(co)
@@ -118,7 +129,7 @@ function M.resume(...)
   end
   local depth = nest.depth + 1
   nest.depth, levels[depth] = depth, co
-  return resumed(co, count.raises, resume(...))
+  return resumed(co, count.raises, depth - 1, resume(...))
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -141,16 +152,18 @@ local function fail_wrapped(co, before, err)
   error(err, type(err) == "string" and 3 or 0)
 end
 
-local function wrapped(co, before, ok, ...)
-  local depth = nest.depth
-  nest.depth, levels[depth] = depth - 1, nobody
+local function wrapped(co, before, depth, ok, ...)
+  back_to(depth)
   if ok then
     if is_tag[...] then
       taken[co] = true
-      relay((...))
+      local problem = relay((...))
       taken[co] = nil
+      if problem then
+        error(problem, 0)
+      end
       enter(co)
-      return wrapped(co, before, resume(co))
+      return wrapped(co, before, depth, resume(co))
     end
     if count.nested > 0 then
       refuse_open_scope(co)
@@ -172,7 +185,7 @@ function M.wrap(...)
     end
     local depth = nest.depth + 1
     nest.depth, levels[depth] = depth, co
-    return wrapped(co, count.raises, resume(co, ...))
+    return wrapped(co, count.raises, depth - 1, resume(co, ...))
   end
 end
 
@@ -220,7 +233,10 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Protected calls
 
-local function passed(before, ok, ...)
+local function passed(before, depth, ok, ...)
+  if nest.depth ~= depth then
+    back_to(depth)
+  end
   if not ok and must_go_on((...), before) then
     error(CANCEL, 0)
   end
@@ -232,12 +248,21 @@ function M.pcall(...)
   if (...) == nil and select("#", ...) == 0 then
     misused("pcall", pcall)
   end
-  return passed(count.raises, pcall(...))
+  return passed(count.raises, nest.depth, pcall(...))
 end
 
 -- Handlers that look at the stack they are called on: a function of ours there would show. They may see
 -- a cancellation; it passes unchanged.
 local looks_at_stack = { [debug.traceback] = true, [error] = true }
+
+-- A chunk that had a name like those of our files could not be preempted.
+local function renamed(name)
+  if type(name) == "string" and find(name, "^[@=]%[scheduler%]/") then
+    return sub(name, 1, 1) .. "./" .. sub(name, 2)
+  end
+  return name
+end
+M.renamed = renamed
 
 --- `load` whose reader may wait or be preempted: a cancellation raised in it goes on, as from pcall.
 ---@param native function Lua's own, or a guarded one
@@ -254,11 +279,31 @@ function M.wrap_load(native)
     end
     return chunk, message
   end
-  return function(...)
+  local function load_as(...)
     if type((...)) ~= "function" then
       return native(...)
     end
     return loaded(count.raises, native(...))
+  end
+  return function(...)
+    local chunk, name = ...
+    local other = renamed(name)
+    if other ~= name then
+      return load_as(chunk, other, select(3, ...))
+    end
+    return load_as(...)
+  end
+end
+
+--- `loadfile` and `dofile`: a file's name is its chunk's.
+---@param native function Lua's own
+function M.wrap_file(native)
+  return function(...)
+    local name = ...
+    if type(name) == "string" and find(name, "^%[scheduler%]/") then
+      return native("./" .. name, select(2, ...))
+    end
+    return native(...)
   end
 end
 
@@ -269,7 +314,7 @@ function M.xpcall(...)
     misused("xpcall", xpcall, ...)
   end
   if looks_at_stack[handler] then
-    return passed(count.raises, xpcall(...))
+    return passed(count.raises, nest.depth, xpcall(...))
   end
   local function guarded(err)
     if rawequal(err, CANCEL) and must_go_on(err, count.raises) then
@@ -277,7 +322,7 @@ function M.xpcall(...)
     end
     return handler(err)
   end
-  return passed(count.raises, xpcall(fn, guarded, select(3, ...)))
+  return passed(count.raises, nest.depth, xpcall(fn, guarded, select(3, ...)))
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ local timers = require("timers")
 local listing = require("listing")
 local guards = require("guards")
 local preemption = require("preemption")
+local renamed = require("coroutine").renamed
 local resources = require("resources")
 
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
@@ -138,7 +139,7 @@ function M.spawn_source(source, chunk_name, name, timeout, spec, ...)
     env, next_script = sandbox.environment(next_script or {}), nil
     fn, message = sandbox.compile(source, chunk_name, env)
   else
-    fn, message = load(source, chunk_name)
+    fn, message = load(source, renamed(chunk_name))
   end
   if not fn then
     return nil, message
@@ -217,7 +218,12 @@ M.complete, M.complete_cancelled = host.complete, host.complete_cancelled
 M.handle, M.object_of = host.handle, host.object_of
 M.anonymous_function, M.iterator = host.anonymous_function, host.iterator
 M.loop, M.end_slice = kernel.loop, kernel.end_slice
-M.overrun, M.levels = preemption.overrun, kernel.nest.levels
+M.overrun, M.levels, M.abandoned = preemption.overrun, kernel.nest.levels, kernel.abandoned
+
+--- Bytes of Lua's heap; also when the runtime is closed.
+function M.heap()
+  return collectgarbage("count") * 1024
+end
 
 --- Put host function number `fn` at "a.b.c" among the globals.
 ---@return string|nil problem
@@ -327,9 +333,10 @@ M.total_usage, M.count_traffic = resources.total, resources.count_traffic
 M.time_slices = kernel.measure
 
 --- The runtime closes: no way to Python may stay open.
-function M.close()
+function M.close(globals)
   host.close()
   kernel.close()
+  preemption.close(globals)
 end
 
 M.install = script.install

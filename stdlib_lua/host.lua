@@ -73,6 +73,9 @@ local function perform(fn, name, waits, ...)
   if not task then
     error("cannot call " .. name .. " outside a task", 0)
   end
+  if kernel.limited then
+    kernel.reserve_copies(...)
+  end
   local id = last_call + 1
   last_call = id
   calls[id] = task

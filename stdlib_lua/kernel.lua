@@ -12,8 +12,9 @@ local create, yield = coroutine.create, coroutine.yield
 local resume, isyieldable, co_status = coroutine.resume, coroutine.isyieldable, coroutine.status
 local collectgarbage, select, error, xpcall = collectgarbage, select, error, xpcall
 local rawequal = rawequal
-local pairs, next, type, find, jit = pairs, next, type, string.find, jit
+local pairs, next, type, sub, jit = pairs, next, type, string.sub, jit
 local setmetatable, sethook, running = setmetatable, debug.sethook, coroutine.running
+local infinity = math.huge
 local pack = table.pack or function(...)
   return { n = select("#", ...), ... }
 end
@@ -78,9 +79,16 @@ local give_back = nil -- function(task, ok, ...) -> ok, ...: its end leaves lock
 local cur, nxt = {}, {}
 local head, tail, ntail = 1, 0, 0
 local leftover = 0 -- stale slots in nxt, overwritten as it fills
+local inside = 0 -- the last slice, or loop, left so many in nxt; what follows was woken from outside
+local stale = false -- a killed scope has left coroutines in slots that were passed
+local favoured = false -- the last slice began with what was woken from outside
+local held, nheld = {}, 0 -- that waits for the next slice
 
 local classified = false -- whether any task was ever of another class
 local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
+local had_turn = false -- a task that stood aside has gone on since `judge` was called
+local ending = false -- the slice ends after this step
+local pausing = 0 -- the task in whose step, between two host calls, trio got its last checkpoint
 local cut = false -- a preemption has cut the round short
 local extra = false -- the next round is not simply the next of normal priority: look why
 local due = false -- a timer was armed that is due already: it fires before the next round
@@ -242,9 +250,11 @@ function M.wake_first(list, result)
   return value
 end
 
--- Lua's own message; a guard may have put the script's line in front.
+-- Lua's own message; a guard may have put the script's line in front. (No pattern: it would look at each
+-- byte of a message that may have millions.)
+local NO_MEMORY = "not enough memory"
 local function is_memory_error(value)
-  return type(value) == "string" and find(value, "not enough memory$") ~= nil
+  return type(value) == "string" and sub(value, -#NO_MEMORY) == NO_MEMORY
 end
 
 -- The first thing that runs on a task's own coroutine.
@@ -271,10 +281,12 @@ function conclude(task, ok, ...)
     task.state, task.on = "cancelled", nil
   else
     local failed = failure.capture((...), task)
-    task.state, task.on = "failed", failed
     if task.watched then
-      failure.render(failed) -- here, where a __tostring of the script's that never ends can be stopped
+      -- Here, where a __tostring of the script's that never ends can be stopped; before the task has ended,
+      -- for it may be set aside meanwhile.
+      failure.render(failed)
     end
+    task.state, task.on = "failed", failed
   end
   if task.struck then
     sethook() -- preemption.lua's: no script code is left to raise in
@@ -478,6 +490,7 @@ function freeze(task)
     return
   end
   frozen[task.co] = loop_id
+  inside = ntail
   portal_parks = portal_parks + 1
   if measuring then
     book(task)
@@ -660,9 +673,12 @@ function M.set_aside(task)
   if measuring then
     book(task)
   end
+  if count_stack then
+    count_stack(task, 1, true)
+  end
   local co = task.co
   local saved, depth = leave_levels()
-  put_away[co] = { saved = saved, depth = depth }
+  put_away[co] = { saved = saved, depth = depth, number = preemptions }
   frozen[co] = loop_id
   levels[1] = nobody
   if task.rest and task.rest > 0 and not is_cancelled(task) then
@@ -673,43 +689,43 @@ function M.set_aside(task)
     classes.overrun:push(co)
     extra = true
   end
+  inside = ntail
 end
 
---- The tasks that stand aside, or nil for none.
----@return table|nil aside for `have_run`
-function M.tasks_aside()
-  if not next(put_away) then
-    return nil
-  end
-  local aside = {}
-  for co, entry in pairs(put_away) do
-    aside[co] = entry
-  end
-  return aside
+--- The number of the latest preemption, nil when no task stands aside.
+---@return integer|nil number
+function M.last_aside()
+  return next(put_away) and preemptions or nil
 end
 
---- Has each of them had its turn since? Asked between two steps.
-function M.have_run(aside)
-  for co, entry in pairs(aside) do
-    if put_away[co] == entry then
-      return false
+--- The number of the oldest preemption whose task has not had its turn since; none: math.huge.
+---@return number
+function M.oldest_aside()
+  local oldest = infinity
+  for _, entry in pairs(put_away) do
+    if entry.number < oldest then
+      oldest = entry.number
     end
   end
-  return true
+  return oldest
 end
 
---- Call `fn` between steps, after each that was preempted.
+--- Call `fn` between two steps, each time a task that stood aside has had its turn.
 ---@param fn function|nil
 function M.set_judge(fn)
   judge = fn
 end
 
+--- Coroutines of abandoned tasks: the task's own and those inside it, for each.
+M.abandoned = {}
+
 --- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
 -- closed; the scopes it had opened are, by another coroutine in its place.
 ---@param task table
 function M.abandon(task)
-  leave_levels()
+  M.abandoned[#M.abandoned + 1] = leave_levels()
   levels[1] = nobody
+  inside = ntail
   overdue, special, cut = true, true, true
   repeat
     tasks[task.co] = LOOP
@@ -722,6 +738,7 @@ function M.abandon(task)
 end
 
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
+---@return string|nil problem
 function M.relay(tag)
   if isyieldable() then
     yield(tag)
@@ -730,10 +747,10 @@ function M.relay(tag)
   local task = tasks[levels[1]]
   local possible, why = may_freeze()
   if not task then
-    error("cannot wait outside a task", 0)
+    return "cannot wait outside a task"
   elseif not possible then
     if tag == TURN then
-      error(why, 0)
+      return why
     end
     refuse(task, why)
   else
@@ -869,6 +886,10 @@ local function run_now(me, task)
     local levels_of = put_away[co]
     if levels_of then
       put_away[co] = nil
+      had_turn = true
+      if count_stack then
+        count_stack(tasks[co], -1)
+      end
       enter_levels(levels_of.saved, levels_of.depth)
       special = true -- its loop has stale locals
       booked = measuring and cpu_now() or 0
@@ -897,18 +918,31 @@ local function after_call(me, task, verdict, ...)
   end
   task.wait = nil
   task.on = verdict == "cancelled" and CANCELLED or pack(verdict, ...)
-  if overdue then
+  if overdue and pausing == task.id then
+    -- It has been at it for two slices: now the others, and as after a preemption a cancellation counts.
+    pausing = 0
+    if cancels > 0 and is_cancelled(task) then
+      task.on = CANCELLED
+    end
+    push_or_rest(task)
+    return nil
+  elseif overdue then
     -- trio gets its checkpoint; no other task runs, a synchronous call is no switch.
-    overdue = false
+    overdue, pausing = false, task.id
     yield("pause", nil)
     loop_id = me
+    ending, special = true, true -- timers have waited: the slice ends with this step
   end
   return run_now(me, task)
 end
 
 local function perform(me, task)
   local request = task.on
+  if measuring then
+    book(task) -- until now; what the host function uses is not Lua's
+  end
   levels[1] = nobody
+  inside = ntail -- another loop begins if the host function blocks
   if request.n > MANY then
     return after_call(me, task, yield("many", request, "call"))
   end
@@ -1086,6 +1120,82 @@ local function put_back()
   head = tail + 1
 end
 
+-- Take what was woken from outside since the last slice out of nxt.
+local function hold_back()
+  local count = ntail - inside
+  for i = 1, count do
+    held[nheld + i] = nxt[inside + i]
+    nxt[inside + i] = nil
+  end
+  nheld, ntail = nheld + count, inside
+end
+
+-- Move queue[first] to queue[last] up by `count` slots.
+local function move_up(queue, first, last, count)
+  for i = last, first, -1 do
+    queue[i + count] = queue[i]
+  end
+end
+
+-- Those held back come first: in this round, or between two in the next.
+local function let_in()
+  local count = nheld
+  local queue, first = nxt, 1
+  if cut or head > tail then
+    move_up(nxt, 1, ntail, count)
+    ntail = ntail + count
+  else
+    queue = cur
+    local missing = count - (head - 1) -- slots of those who have had their turn serve
+    if missing > 0 then
+      move_up(cur, head, tail, missing)
+      head, tail = head + missing, tail + missing
+      switches = switches - missing
+    end
+    head = head - count
+    switches = switches + count
+    first = head
+  end
+  for i = 1, count do
+    queue[first - 1 + i] = held[i]
+    held[i] = nil
+  end
+  nheld = 0
+end
+
+-- A slice was cut short, and since then timers, host calls or Python have woken some: they go before those
+-- whose turn has not come, for these may be a hundred thousand. Only at every other slice: those who wake
+-- all the time must not keep the others from running.
+local function bring_forward()
+  hold_back()
+  favoured = nheld > 0 and not favoured
+  if favoured then
+    let_in()
+  end
+end
+
+--- A scope was killed and has ended: what it held goes before the next slice.
+function M.forget_soon()
+  stale = true
+end
+
+--- Is there something to forget?
+function M.is_stale()
+  return stale
+end
+
+-- Let the coroutines go whose turn has passed. When a slice begins: until then the watchdog may look at the
+-- one that was resumed last (bridge/preemption.py).
+local function forget_passed()
+  stale = false
+  for i = 1, head - 1 do
+    cur[i] = nil
+  end
+  for i = ntail + 1, leftover do
+    nxt[i] = nil
+  end
+end
+
 local function next_round()
   if ntail == 0 then
     return false
@@ -1093,7 +1203,7 @@ local function next_round()
   local old = tail
   switches = switches + old
   cur, nxt = nxt, cur
-  head, tail, ntail = 1, ntail, 0
+  head, tail, ntail, inside = 1, ntail, 0, 0
   if leftover > tail then
     forget_leftover()
   end
@@ -1146,12 +1256,18 @@ end
 -- Run until the slice is over or nothing is ready.
 local function run(me)
   loop_id = me
+  if stale then
+    forget_passed()
+  end
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
   if parting[1] then
     parting = {}
   end
   if not due or head > tail or cut then -- `fire_soon` has promised the end of the round
     fire_timers()
+  end
+  if inside > 0 or head <= tail or nheld > 0 then
+    bring_forward()
   end
   if cut then
     cut = false
@@ -1172,8 +1288,12 @@ local function run(me)
       perform(me, task)
     end
     if special or overdue then
+      if ending then
+        ending, overdue = false, true
+      end
       special = measuring
-      if judge then
+      if judge and had_turn then
+        had_turn = false
         judge()
       end
       if call_tail > 0 then
@@ -1185,6 +1305,7 @@ local function run(me)
       if overdue then
         overdue = false
         levels[1] = nobody
+        inside = ntail
         return "slice", nil
       end
     end
@@ -1197,11 +1318,14 @@ local function run(me)
       extra = classes.ready > 0
       if class then
         run_class(me, class)
+      elseif nheld > 0 and ntail == 0 then
+        let_in()
       elseif judge and ntail == 0 and not next(put_away) then
         judge() -- may make some ready
       elseif not next_round() and outbox_size == 0 and not frozen_call then
         forget_queues()
         levels[1] = nobody
+        inside = 0
         return "idle", timers.next_deadline()
       end
     elseif measuring then
@@ -1311,6 +1435,20 @@ end
 ---@param bytes number
 function M.reserve(bytes) end -- luacheck: ignore 212
 
+--- Strings are about to be copied to Python, each as often as it is given.
+function M.reserve_copies(...)
+  local bytes, values = 0, { ... }
+  for i = 1, select("#", ...) do
+    local value = values[i]
+    if type(value) == "string" then
+      bytes = bytes + #value
+    end
+  end
+  if bytes > 1000000 then
+    M.reserve(bytes)
+  end
+end
+
 --- Whether a task that does not give up the processor can be stopped.
 function M.can_preempt()
   return host.can_preempt == true
@@ -1336,7 +1474,7 @@ end
 function M.counters()
   return {
     tasks_alive = spawned - ended_count,
-    tasks_ready = tail - head + 1 + ntail + classes.ready,
+    tasks_ready = tail - head + 1 + ntail + nheld + classes.ready,
     tasks_spawned = spawned,
     tasks_ended = ended_count,
     switches = switches + head - 1,

@@ -93,7 +93,11 @@ local function exceed(budget, limit, used)
   end
   if budget.policy ~= "kill" then
     -- Once more when twice as much is used.
-    budget.limits[limit] = budget.policy == "throttle" and infinity or allowed * 2
+    local again = allowed > 0 and allowed or used
+    while again <= used do
+      again = again * 2
+    end
+    budget.limits[limit] = budget.policy == "throttle" and infinity or again
     budget.throttled = budget.policy == "throttle"
     budget.rest = limit == "cpu_percent" and 100 / max(allowed, 1) - 1 or REST
     post("warn", text .. (budget.throttled and "; its tasks are slowed down" or ""))
@@ -287,9 +291,10 @@ end
 -- The stack of a task that waits where Lua cannot yield is kept by Python: so many bytes, measured.
 local STACK_BYTES = 10000
 
-local function count_stack(task, change)
+-- `later`: it stands still in the middle of a step, and is judged after one.
+local function count_stack(task, change, later)
   grow(budget_of(task), change * STACK_BYTES)
-  if change > 0 then
+  if change > 0 and not later then
     check_memory(task, 0) -- it is about to wait: a kill wakes it
   end
 end
@@ -363,7 +368,7 @@ local function watch()
     watching = true
     post("limited", true) -- a message has two parts at least
     kernel.set_counters(count_task, count_call, out_of_memory, count_stack)
-    kernel.reserve = M.allowance.bytes
+    kernel.reserve, kernel.limited = M.allowance.bytes, true
     if M.on_first then
       M.on_first(M.allowance)
     end
@@ -381,10 +386,7 @@ function M.new(spec, outer)
   for key in pairs(KINDS) do
     limits[key] = spec[key] or infinity
   end
-  local policy = spec.policy or "kill"
-  if outer and policy ~= "kill" and outer.policy == "kill" then
-    policy = spec.policy -- milder inside; the outer limits hold as they are
-  end
+  local policy = spec.policy or "kill" -- milder inside than outside: the outer limits hold as they are
   return setmetatable({
     outer = outer,
     scope = nil, -- set with its scope

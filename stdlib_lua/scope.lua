@@ -48,7 +48,7 @@ M.is_killed = is_killed
 
 --- Is any scope being killed? What it holds is about to go.
 function M.killing()
-  return kills > 0
+  return kills > 0 or kernel.is_stale()
 end
 
 --- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it? Or the one in
@@ -256,42 +256,50 @@ M.fail = fail
 
 -- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one
 -- that nobody hears. So it is judged when the tasks that stood aside then have had their turn.
-local deferred = {} -- {task=, aside=}, in order of failing
+-- In order of failing, at deferred[first] to deferred[last]: {task=, number= of the last preemption before}.
+local deferred, first, last = {}, 1, 0
 
-local function judge_all(over)
-  local list = deferred
-  deferred = {}
-  for i = 1, #list do
-    local each = list[i]
-    if not each.heard and over(each) then
-      fail(each.task.home, each.task)
-    elseif not each.heard then
-      deferred[#deferred + 1] = each
+local function judge_one(each)
+  if not each.judged then
+    each.judged = true
+    local home = each.task.home
+    home.deferred = home.deferred - 1
+    each.task.deferred = nil
+    if not each.heard then
+      fail(home, each.task)
     end
   end
-  if #deferred == 0 then
+end
+
+local function judge()
+  local oldest = kernel.oldest_aside()
+  while first <= last and deferred[first].number < oldest do
+    local each = deferred[first]
+    deferred[first] = nil
+    first = first + 1
+    judge_one(each)
+  end
+  if first > last then
+    first, last = 1, 0
     kernel.set_judge(nil)
   end
 end
 
-local function have_had_their_turn(each)
-  return kernel.have_run(each.aside)
-end
-
-local function judge()
-  judge_all(have_had_their_turn)
-end
-
-local function defer(task, aside)
-  deferred[#deferred + 1] = { task = task, aside = aside }
+local function defer(task, number)
+  local each = { task = task, number = number }
+  last = last + 1
+  deferred[last], task.deferred = each, each
+  task.home.deferred = (task.home.deferred or 0) + 1
   kernel.set_judge(judge)
 end
 
 -- The scope ends: what happened in it is judged now.
 local function judge_scope(scope)
-  judge_all(function(each)
-    return each.task.home == scope
-  end)
+  for i = first, last do
+    if deferred[i].task.home == scope then
+      judge_one(deferred[i])
+    end
+  end
 end
 
 -- Rejections of promises that nobody has heard of by the end of their scope are its failures.
@@ -307,10 +315,8 @@ end
 
 --- Somebody joins a task that has ended: he hears of its failure.
 function M.hear(task)
-  for i = 1, #deferred do
-    if deferred[i].task == task then
-      deferred[i].heard = true
-    end
+  if task.deferred then
+    task.deferred.heard = true
   end
 end
 
@@ -348,9 +354,9 @@ local function ended(task)
     elseif state == "cancelled" then
       scope.cut = true
     elseif not heard then
-      local aside = kernel.tasks_aside()
-      if aside then
-        defer(task, aside)
+      local number = kernel.last_aside()
+      if number then
+        defer(task, number)
       else
         fail(scope, task)
       end
@@ -398,6 +404,7 @@ local function close(scope, task)
   end
   if scope.killed then
     kills = kills - 1
+    kernel.forget_soon()
   end
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
@@ -457,15 +464,20 @@ local function leave(scope, task, ok, ...)
     scope.cut = true
   elseif not ok then
     failed = failure.capture((...), task)
+    if task.watched and scope == task.own then
+      failure.render(failed) -- methods of the script run: its limits still hold here
+    end
     scope:cancel("its body failed")
+  elseif ok and kernel.limited and task.watched and scope == task.own then
+    kernel.reserve_copies(...) -- its results go to Python
   end
-  if deferred[1] then
+  if scope.deferred and scope.deferred > 0 then
     judge_scope(scope)
   end
   if scope.count > 0 then
     wait_children(scope)
   end
-  if deferred[1] then
+  if scope.deferred and scope.deferred > 0 then
     judge_scope(scope)
   end
   if scope.rejected then

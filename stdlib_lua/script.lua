@@ -10,6 +10,7 @@ local limits = require("limits")
 local guards = require("guards")
 local libraries = require("libraries")
 local pollable = require("pollable")
+local preemption = require("preemption")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
 local select, tostring, getmetatable = select, tostring, getmetatable
@@ -107,7 +108,7 @@ local function guard(globals, allowance)
 end
 
 local function shown(hook, ...)
-  if hook == "external hook" then
+  if hook == "external hook" or preemption.strikes[hook] then
     return nil
   end
   return hook, ...
@@ -137,6 +138,11 @@ function M.install(globals)
   libraries.install(globals)
   globals.os.exit = exit
   globals.load = guarded.wrap_load(globals.load)
+  globals.loadfile, globals.dofile =
+    guarded.wrap_file(globals.loadfile), guarded.wrap_file(globals.dofile)
+  if globals.loadstring then
+    globals.loadstring = guarded.wrap_load(globals.loadstring)
+  end
   globals.debug.gethook = gethook
   globals.python = nil
   if jit then

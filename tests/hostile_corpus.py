@@ -7,9 +7,11 @@ A header is a run of comments at the top of the script:
 
     -- what: one line: what it tries
     -- expect: exit=4 limit=cpu             the end, see Expected; alternatives stand between bars
+    -- isolate: exit=1 stderr=too long      the end with --isolate where it is another one
     -- engines: lua55                       left out: lua54 lua55
     -- options: --max-tasks 50              more options of the command line
     -- note: single C call                  a hook cannot end it: the heartbeat may miss
+    -- note: deep stack                     the collector walks it in one go: the heartbeat may miss by 500 ms
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ FOLDER = Path(__file__).parent / "hostile"
 ENGINES = ("lua54", "lua55")
 GROUPS = ("cpu", "errors", "escape", "evasion", "memory", "scheduler", "stack", "values")
 
-_FIELDS = ("what", "expect", "engines", "options", "note")
+_FIELDS = ("what", "expect", "isolate", "engines", "options", "note")
 _LIMITS = frozenset(("cpu", "memory", "wall", "tasks", "output", "host_calls"))
 _EXITS = frozenset((0, 1, 3, 4, 124))
 
@@ -70,10 +72,13 @@ class HostileScript:
     path: Path
     what: str
     expected: Expected
+    # The same with --isolate.
+    isolated: Expected
     engines: tuple[str, ...] = ENGINES
     options: tuple[str, ...] = ()
     # Its damage is one C call, which ends only with the process.
     single_c_call: bool = False
+    deep_stack: bool = False
 
     @property
     def name(self) -> str:
@@ -107,9 +112,11 @@ class HostileScript:
             path,
             what=fields["what"],
             expected=Expected.parse(fields["expect"]),
+            isolated=Expected.parse(fields.get("isolate", fields["expect"])),
             engines=engines,
             options=tuple(fields.get("options", "").split()),
             single_c_call=fields.get("note") == "single C call",
+            deep_stack=fields.get("note") == "deep stack",
         )
 
 

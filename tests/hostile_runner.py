@@ -64,7 +64,9 @@ async def beside_a_heartbeat(
     async with trio.open_nursery() as nursery:
         # Somewhat more for all: behind it stands the wall that no single call passes.
         wall = scheduler.Limits(memory_bytes=MEMORY_BYTES * 1.1)
-        async with scheduler.open_runtime(engine=engine, sandbox=sandbox, limits=wall) as runtime:
+        async with scheduler.open_runtime(
+            engine=engine, sandbox=sandbox, limits=wall, on_stuck="abort"
+        ) as runtime:
             host, lua = Heartbeat(), Heartbeat()
             nursery.start_soon(host.beat_for_ever)
             runtime.register("beat", lua.beat)

@@ -29,11 +29,12 @@ from bridge.errors import (
     LuaSyntaxError,
     SchedulerError,
     ScriptExit,
+    WaitingTask,
 )
 from scheduler.clock import virtual_clock
 from scheduler.function import LuaFunction
 from scheduler.isolate import limits, protocol
-from scheduler.isolate.channel import Channel
+from scheduler.isolate.channel import MAX_BYTES, Channel
 from scheduler.isolate.errors import OUT_OF_MEMORY
 from scheduler.isolate.modules import WITHOUT_FILES
 from scheduler.isolate.proxies import HostError, Peer
@@ -44,6 +45,9 @@ from scheduler.sandbox import Sandbox
 from scheduler.task import LuaTask
 
 __all__ = ["main"]
+
+# Characters of a name or a place in a deadlock report that crosses.
+MAX_WAITING_TEXT = 1000
 
 
 def main(argv: Sequence[str]) -> NoReturn:
@@ -305,11 +309,25 @@ class _Child:
             [self._failure(part) for part in lua.errors],
             cause.handle if isinstance(cause, HostError) else None,
             error.code if isinstance(error, ScriptExit) else 0,
-            [attrs.astuple(task) for task in error.tasks] if isinstance(error, DeadlockError) else [],
+            _waiting(error.tasks) if isinstance(error, DeadlockError) else [],
             self._driver is not None and error is self._driver.endings.fatal_error,
             (error.limit, error.used, error.allowed) if isinstance(error, LimitReached) else None,
             [list(cycle) for cycle in error.cycles] if isinstance(error, DeadlockError) else [],
         )
+
+
+def _waiting(tasks: Sequence[WaitingTask]) -> list[tuple[Any, ...]]:
+    # As many as fit into one message; the texts are a script's.
+    rows, room = [], MAX_BYTES // 4
+    for task in tasks:
+        row = tuple(
+            value[:MAX_WAITING_TEXT] if isinstance(value, str) else value for value in attrs.astuple(task)
+        )
+        room -= sum(len(value) for value in row if isinstance(value, str)) + 100
+        if room < 0:
+            break
+        rows.append(row)
+    return rows
 
 
 def _budget(given: protocol.Budget) -> Limits | None:

@@ -10,10 +10,13 @@ import signal
 
 from bridge.errors import SchedulerError
 
-__all__ = ["OUT_OF_MEMORY", "BadMessage", "IsolateDied", "explain"]
+__all__ = ["OUT_OF_MEMORY", "STUCK", "BadMessage", "IsolateDied", "explain"]
 
 # Exit status of a child whose Python ran out of memory (EX_OSERR of BSD's sysexits).
 OUT_OF_MEMORY = 71
+
+# Exit status of a child that one call of a C function has kept busy for too long (on_stuck="abort").
+STUCK = 4
 
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 
@@ -51,6 +54,8 @@ def explain(returncode: int | None, *, cpu_s: float | None, memory_bytes: int | 
         how = f"ended with exit status {returncode}"
         if returncode == OUT_OF_MEMORY:
             limit, how = "memory", "ran out of memory"
+        elif returncode == STUCK:
+            limit, how = "cpu", "ended itself: limit reached: cpu: one call of a C function did not return"
     else:
         number = -returncode
         try:
@@ -65,7 +70,9 @@ def explain(returncode: int | None, *, cpu_s: float | None, memory_bytes: int | 
             if memory_bytes is not None and name == "SIGABRT":
                 limit = "memory"
     told = {
-        "cpu": f"; its limit is {cpu_s:g} s of processor time" if cpu_s is not None else "",
+        "cpu": f"; its limit is {cpu_s:g} s of processor time"
+        if cpu_s is not None and returncode != STUCK
+        else "",
         "memory": f"; its limit is {memory_bytes} bytes of memory" if memory_bytes is not None else "",
     }
     message = f"the process of the isolated Lua runtime {how}{told.get(limit or '', '')}; open a new runtime"

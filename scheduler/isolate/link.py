@@ -25,6 +25,8 @@ __all__ = ["Link"]
 
 # Real seconds between looks whether the child still answers.
 LOOK_S = 0.25
+# Messages that a child may send before its answer.
+MAX_WAITING = 200_000
 
 
 class Link:
@@ -75,10 +77,17 @@ class Link:
         request = self._last_request = self._last_request + 1
         self.post(make(request))
         deadline = time.monotonic() + self._limits.grace_s
+        known = 0  # messages that were looked at
         try:
             while request not in self._answers and not self.channel.ended:
-                self.channel.receive_blocking(max(0.0, deadline - time.monotonic()))
-                self._take_answers(urgent)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError  # also when something comes all the time, but not the answer
+                self.channel.receive_blocking(left)
+                self._take_answers(known, urgent)
+                known = len(self.channel.inbox)
+                if known > MAX_WAITING:
+                    raise BadMessage(f"more than {MAX_WAITING} messages before an answer")
         except TimeoutError:
             self._not_answering()
         except BadMessage as error:
@@ -94,9 +103,11 @@ class Link:
             raise exception_of(answer.failure)
         return answer.value
 
-    def _take_answers(self, urgent: Callable[[Any], bool]) -> None:
+    def _take_answers(self, known: int, urgent: Callable[[Any], bool]) -> None:
         inbox = self.channel.inbox
-        for _ in range(len(inbox)):
+        new = len(inbox) - known
+        inbox.rotate(new)  # the new ones first; what is kept goes back behind the others
+        for _ in range(new):
             message = inbox.popleft()
             if isinstance(message, (Answer, Refused)):
                 self._answers[message.request] = message

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import pytest
 import trio
 from conftest import GIVE_UP_S, Lua, opened
 
+import scheduler
 from bridge.watchdog import Watchdog
 
 
@@ -29,9 +31,10 @@ class Target:
         self.said.append("preempt")
         self.overran.set()
 
-    def stuck(self) -> None:
+    def stuck(self) -> bool:
         self.said.append("stuck")
         self.is_stuck.set()
+        return True
 
 
 @pytest.fixture
@@ -204,3 +207,41 @@ async def test_scripts_own_hooks_survive(lua_with_close: Lua) -> None:
     """)
         is True
     )
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_callback_that_raises_does_not_end_the_watchdog(
+    engine_with_close: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing was preempted any more, and no limit held."""
+    called = threading.Event()
+
+    def on_stuck() -> None:
+        called.set()
+        raise ValueError("of the program")
+
+    limits = scheduler.Limits(cpu_s=0.1)
+    async with opened(engine_with_close, on_stuck=on_stuck) as runtime:
+        runtime._driver._watchdog.stuck_s = 0.02
+        # No hook runs in a finalizer.
+        await runtime.run("""
+            setmetatable({}, { __gc = function() for _ = 1, 30000000 do end end })
+            collectgarbage()
+            collectgarbage()
+        """)
+        assert called.is_set()
+        runtime._driver._watchdog.stuck_s = math.inf
+        with pytest.raises(scheduler.LimitReached), trio.fail_after(20):
+            await runtime.run("while true do end", limits=limits)
+    assert [record.message for record in caplog.records] == ["on_stuck raised"]
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_slow_host_function_is_not_stuck(engine_with_close: str) -> None:
+    """The program was told that a C function of the script's did not return."""
+    called = threading.Event()
+    async with opened(engine_with_close, on_stuck=called.set) as runtime:
+        runtime.register("slow", lambda: time.sleep(0.1))
+        runtime._driver._watchdog.stuck_s = 0.03
+        await runtime.run("slow() slow()")
+    assert not called.is_set()

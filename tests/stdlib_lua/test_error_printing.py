@@ -36,7 +36,7 @@ async def failure(engine: str, code: str) -> scheduler.LuaError:
             "local function f() return f() .. '' end error(setmetatable({}, { __tostring = f }))",
             "(error object",
         ),
-        ("error(setmetatable({}, { __tostring = function() sleep(1) return 'slept' end }))", "(error object"),
+        ("error(setmetatable({}, { __tostring = function() sleep(1) return 'slept' end }))", "slept"),
         ("error(setmetatable({}, { __tostring = function(e) error(e) end }))", "(error object"),
         ("error({ kind = ('k'):rep(1e6), message = ('m'):rep(1e6) })", "mmm"),
         ("error(setmetatable({}, { __index = function() error('no') end }))", ""),

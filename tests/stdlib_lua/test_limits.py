@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -360,6 +361,142 @@ async def test_limits_of_a_runtime_end_its_block(engine_with_close: str) -> None
             runtime.spawn("while true do pcall(function() while true do end end) end")
             await trio.sleep_forever()
     assert caught.value.limit == "cpu"
+
+
+LARGE: dict[str, Any] = {
+    "bytearray": lambda: bytearray(70_000_000),
+    "bytes in a list": lambda: [b"x" * 70_000_000],
+    "many small ones": lambda: ["x" * 1000] * 70_000,
+    "a key": lambda: {b"x" * 70_000_000: 1},
+    "three bytes a character": lambda: "\u4e00" * 30_000_000,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LARGE)
+async def test_what_does_not_fit_is_refused_before_it_enters(engine_with_close: str, kind: str) -> None:
+    """Only plain large strings were looked at: Lua ran out of memory in lupa's hands, and aborted."""
+    async with opened(engine_with_close, limits=Limits(memory_bytes=100e6)) as runtime:
+        runtime.register("large", LARGE[kind])
+        message = await runtime.run("""
+            local keep = {}
+            for i = 1, 16 do keep[i] = ("x"):rep(5000000 + i) end
+            local ok, err = pcall(large)
+            return tostring(err), #keep
+        """)
+        assert "do not fit into what the memory limit leaves" in message[0]
+
+
+async def test_strings_that_leave_count_as_often_as_they_are_given(engine_with_close: str) -> None:
+    """One string of Lua's became as many of Python's as there were references to it."""
+    async with opened(engine_with_close, limits=Limits(memory_bytes=50e6)) as runtime:
+        runtime.register("take", lambda *_values: None)
+        told = await runtime.run("""
+            local s, t = ("x"):rep(1000000), {}
+            for i = 1, 80 do t[i] = s end
+            local _, in_a_table = pcall(take, t)
+            local _, arguments = task.limit({ memory_bytes = 4e7 }, take, table.unpack(t))
+            return tostring(in_a_table), arguments.limit
+        """)
+        assert "more than 67108864 bytes of strings" in told[0]
+        assert told[1] == "memory"
+
+
+@real_time
+@pytest.mark.parametrize("waits", ["", "sleep(0)"])
+async def test_a_loop_of_host_calls_ends_and_lets_timers_fire(engine_with_close: str, waits: str) -> None:
+    """Between two calls trio got its checkpoint, but no timer fired and no other task ran: no limit held."""
+    with trio.fail_after(20):
+        async with opened(engine_with_close) as runtime:
+            beats = []
+            runtime.register("slow", lambda: time.sleep(0.002))
+            runtime.register("beat", lambda: beats.append(1))
+            heart = runtime.spawn("while true do sleep(0.01) beat() end")
+            code = f"while true do slow() {waits} end"
+            with pytest.raises(scheduler.TaskTimeout):
+                await runtime.run(code, timeout=0.2)
+            with pytest.raises(LimitReached):
+                await runtime.run(code, limits=Limits(wall_s=0.2))
+            assert await runtime.run(f"return task.timeout(0.1, function() {code} end)") == (None, "timeout")
+            heart.cancel()
+    assert len(beats) > 5
+
+
+@real_time
+async def test_a_chunk_named_like_our_files_is_ended(engine_with_close: str) -> None:
+    """It was taken for the scheduler's own code, which is never stopped."""
+    for code in (
+        'load("while true do end", "@[scheduler]/x.lua")()',
+        'load(function() end, "=[scheduler]/x.lua") load("while true do end", "=[scheduler]/x.lua")()',
+    ):
+        with pytest.raises(CpuLimitExceeded), trio.fail_after(20):
+            async with opened(engine_with_close) as runtime:
+                await runtime.run(code, limits=Limits(cpu_s=0.05))
+
+
+@real_time
+async def test_what_a_killed_task_gave_away_stays(lua_with_close: Lua) -> None:
+    """Its variables were emptied when it was abandoned: those that closures of others shared, too."""
+    told = await lua_with_close("""
+        local get
+        local value, err = task.limit({ cpu_s = 0.03 }, function()
+          local state = { n = 1 }
+          get = function() return state end
+          local x <close> = setmetatable({}, { __close = function() while true do end end })
+          while true do end
+        end)
+        return value == nil and err.limit, get().n
+    """)
+    assert told == ("cpu", 1)
+
+
+@real_time
+async def test_memory_of_an_abandoned_task_goes_with_its_runtime(engine_with_close: str) -> None:
+    """The stack is kept for ever, and with it went everything the script could reach."""
+    code = """
+        big = {}
+        for i = 1, 100000 do big[i] = { i } end
+        local more = {}
+        for i = 1, 100000 do more[i] = { i } end
+        local x <close> = setmetatable({}, { __close = function() while true do end end })
+        while true do end
+    """
+    async with opened(engine_with_close) as runtime:
+        vm = runtime._driver.vm
+        with pytest.raises(CpuLimitExceeded):
+            await runtime.run(code, limits=Limits(cpu_s=0.2))
+    assert len(vm.embed[b"abandoned"]) == 1
+    assert vm.embed[b"heap"]() < 3e6
+
+
+@real_time
+async def test_a_throttled_tasks_error_is_its_own(engine_with_close: str) -> None:
+    """Set aside while its error was printed, it rested: the error was lost."""
+    with pytest.raises(scheduler.LuaError, match="THE ERROR"):
+        async with opened(engine_with_close, limits=Limits(cpu_s=0.01, policy="throttle")) as runtime:
+            await runtime.run("""
+                local function burn()
+                  local began = os.clock()
+                  while os.clock() - began < 0.05 do end
+                end
+                burn()
+                task.spawn(function()
+                  error(setmetatable({}, { __tostring = function() burn() return "THE ERROR" end }))
+                end)
+                task.sleep(10)
+            """)
+
+
+async def test_a_warning_comes_when_use_has_doubled(
+    lua_with_close: Lua, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With an amount of 0 there was a line for each step."""
+    await lua_with_close("""
+        task.limit({ host_calls = 0, cpu_s = 0, policy = "warn" }, function()
+          for _ = 1, 2000 do task.yield() end
+        end)
+    """)
+    assert len(caplog.records) < 30
 
 
 async def test_a_task_that_was_refused_does_not_count(lua_with_close: Lua) -> None:

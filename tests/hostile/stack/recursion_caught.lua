@@ -1,5 +1,6 @@
 -- what: endless recursion in a protected call, ten times
 -- expect: exit=0|4 stdout=contained limit=cpu
+-- note: deep stack
 local function deeper(n)
   return 1 + deeper(n + 1)
 end
