@@ -3,6 +3,7 @@
 -- Each file sees a `require` that knows only our files; the chunk names let tracebacks drop our frames.
 
 local sources, door = ...
+local load, setmetatable = load, setmetatable -- Lua's own, also when a script has begun
 local loaded = { host_door = door }
 local environments = {}
 
