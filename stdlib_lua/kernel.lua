@@ -1362,22 +1362,6 @@ local function run(me)
       if special or head <= tail then
         break
       end
-      -- Rounds of one, as of two tasks that talk with each other, without their ceremony.
-      while ntail == 1 and not special and not extra do
-        local co = nxt[1]
-        nxt[1] = nil
-        ntail = 0
-        switches = switches + 1
-        seats[1] = co
-        local ok, tag = resume(co)
-        if tag == TURN then
-          local n = ntail + 1
-          ntail = n
-          nxt[n] = co
-        elseif tag ~= PARK then
-          settle(me, co, ok, tag)
-        end
-      end
       if special or extra or frozen_call or not next_round() then
         break
       end
