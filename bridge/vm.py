@@ -51,8 +51,7 @@ class VM:
             freeze: switches to another kernel loop (portal.py).
             stop: the same for a task that has overrun its slice (preemption.py); None: no preemption.
             max_memory: bytes that Lua may have, its own libraries included. Only an outer wall: a value
-            that enters
-                Lua when it is reached ends the process, so ask `room` first.
+                that enters Lua when it is reached ends the process, so ask `room` first.
             portal: False does without the C API, as where it is missing.
 
         Raises:

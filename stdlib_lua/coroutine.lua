@@ -16,7 +16,7 @@ local rawequal, setmetatable, getinfo = rawequal, setmetatable, debug.getinfo
 local relay, is_tag, owned = kernel.relay, kernel.is_tag, kernel.owned
 local count, must_go_on, is_killed = scope.count, scope.must_go_on, scope.is_killed
 local gsub, find, sub, running = string.gsub, string.find, string.sub, coroutine.running
-local CANCEL = failure.CANCEL
+local CANCEL, is_ours = failure.CANCEL, failure.is_ours
 local seen_by_script = kernel.seen
 local nest, levels, nobody = kernel.nest, kernel.nest.levels, kernel.nest.nobody
 
@@ -257,7 +257,7 @@ local looks_at_stack = { [debug.traceback] = true, [error] = true }
 
 -- A chunk that had a name like those of our files could not be preempted.
 local function renamed(name)
-  if type(name) == "string" and find(name, "^[@=]%[scheduler%]/") then
+  if type(name) == "string" and find(name, "^[@=]") and is_ours(sub(name, 2)) then
     return sub(name, 1, 1) .. "./" .. sub(name, 2)
   end
   return name
@@ -300,7 +300,7 @@ end
 function M.wrap_file(native)
   return function(...)
     local name = ...
-    if type(name) == "string" and find(name, "^%[scheduler%]/") then
+    if type(name) == "string" and is_ours(name) then
       return native("./" .. name, select(2, ...))
     end
     return native(...)

@@ -279,7 +279,7 @@ end
 
 function M.statistics()
   local counters = kernel.counters()
-  counters.lua_bytes = collectgarbage("count") * 1024
+  counters.lua_bytes = M.heap()
   return counters
 end
 

@@ -281,6 +281,9 @@ end
 
 -- The scope ends: what happened in it is judged now.
 local function judge_scope(scope)
+  if (scope.deferred or 0) == 0 then
+    return
+  end
   for i = first, last do
     if deferred[i].task.home == scope then
       judge_one(deferred[i])
@@ -439,18 +442,14 @@ local function leave(scope, task, ok, ...)
       task.telling = nil
     end
     scope:cancel("its body failed")
-  elseif ok and kernel.limited and task.watched and scope == task.own then
+  elseif kernel.limited and task.watched and scope == task.own then
     kernel.reserve_copies(...) -- its results go to Python
   end
-  if scope.deferred and scope.deferred > 0 then
-    judge_scope(scope)
-  end
+  judge_scope(scope)
   if scope.count > 0 then
     wait_children(scope)
   end
-  if scope.deferred and scope.deferred > 0 then
-    judge_scope(scope)
-  end
+  judge_scope(scope)
   kernel.book(task)
   close(scope, task)
   if scope.exceeded then

@@ -366,43 +366,34 @@ async def test_without_the_portal_nothing_is_preempted(engine_with_close: str) -
         assert runtime.statistics().preemptions == 0
 
 
+# Each notes itself, computes for some slices, and notes itself again.
+THREE_BUSY = """
+local order = {}
+for i = 1, 3 do
+  task.spawn(function()
+    order[#order + 1] = i
+    for _ = 1, 5e6 do end
+    order[#order + 1] = i
+  end)
+end
+"""
+
+
 @real_time
 async def test_infinite_slice_never_preempts(engine_with_close: str) -> None:
     """In the order of a cooperative scheduler: nobody runs while one computes."""
     async with opened(engine_with_close, slice_s=math.inf, detect_deadlock=True) as runtime:
-        order = await runtime.run("""
-            local order = {}
-            for i = 1, 3 do
-              task.spawn(function()
-                order[#order + 1] = i
-                for _ = 1, 5e6 do end
-                order[#order + 1] = i
-              end)
-            end
-            sleep(0)
-            while #order < 6 do task.yield() end
-            return table.concat(order)
-        """)
+        order = await runtime.run(
+            THREE_BUSY + "sleep(0) while #order < 6 do task.yield() end return table.concat(order)"
+        )
         assert order == "112233"
         assert runtime.statistics().preemptions == 0
 
 
 async def test_with_a_virtual_clock_order_does_not_depend_on_speed(engine_with_close: str) -> None:
     """A task of a property test was set aside on a machine that stood still for 10 ms."""
-    code = """
-        local order = {}
-        for i = 1, 3 do
-          task.spawn(function()
-            order[#order + 1] = i
-            for _ = 1, 5e6 do end
-            order[#order + 1] = i
-          end)
-        end
-        sleep(1)
-        return table.concat(order)
-    """
     async with opened(engine_with_close) as runtime:
-        assert await runtime.run(code) == "112233"
+        assert await runtime.run(THREE_BUSY + "sleep(1) return table.concat(order)") == "112233"
         assert runtime.statistics().preemptions == 0
         # What must be ended for certain is.
         limited = "return task.limit({ cpu_s = 0.01 }, function() while true do end end)"
