@@ -19,6 +19,7 @@ import trio
 from bridge.errors import (
     ConversionError,
     DeadlockError,
+    LuaError,
     LuaSyntaxError,
     RuntimeClosed,
     SchedulerCrash,
@@ -341,6 +342,9 @@ class Driver:
         elif status == b"cancelled":
             reason = rest[0].decode(errors="replace")
             self.endings.failed(task, TaskCancelled(f"task {task.name!r} was cancelled: {reason}"))
+        elif status == b"refused":
+            heard, text = rest
+            self.endings.failed(task, LuaSyntaxError(text.decode(errors="replace")), heard=heard)
         else:
             heard, *failure = rest
             self.endings.failed(task, lua_error(*failure), heard=heard)
@@ -454,12 +458,18 @@ class Driver:
         limits: Limits | None = None,
         call: int = 0,
     ) -> LuaTask:
-        """Spawn a Lua function (lupa's object); `call` is the host call that calls it back, 0 for none."""
+        """Spawn a Lua function (lupa's object); `call` is the host call that calls it back, 0 for none.
+
+        Raises:
+            LuaError: kind "nested": too many calls back are under way inside one another.
+        """
         self.check_open()
         values = self.values.to_lua(args)
         task_id = self._lua.spawn_function(
             function, name.encode(), timeout, self._spec(limits), call, *values
         )
+        if isinstance(task_id, tuple):
+            raise LuaError(task_id[1].decode(), kind="nested")
         return self._spawned(task_id, name, name)
 
     def spawn_wait(self, event: str) -> LuaTask:

@@ -264,7 +264,8 @@ local function renamed(name)
 end
 M.renamed = renamed
 
---- `load` whose reader may wait or be preempted: a cancellation raised in it goes on, as from pcall.
+--- `load` in which a reader, the script's or compiler.lua's, may wait or be preempted: a cancellation raised
+-- in it goes on, as from pcall.
 ---@param native function Lua's own, or a guarded one
 function M.wrap_load(native)
   local function loaded(before, chunk, ...)
@@ -280,9 +281,6 @@ function M.wrap_load(native)
     return chunk, message
   end
   local function load_as(...)
-    if type((...)) ~= "function" then
-      return native(...)
-    end
     return loaded(count.raises, native(...))
   end
   return function(...)

@@ -15,7 +15,7 @@ local timers = require("timers")
 local listing = require("listing")
 local guards = require("guards")
 local preemption = require("preemption")
-local renamed = require("coroutine").renamed
+local compiler = require("compiler")
 local resources = require("resources")
 
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
@@ -78,6 +78,8 @@ function scope.on_watched_end(task, heard)
     end
   elseif task.state == "cancelled" then
     post("done", task.id, "cancelled", tostring(task.doomed or root.cancelled or "cancelled"))
+  elseif compiler.refusal(task.on.value) then
+    post("done", task.id, "refused", heard or false, compiler.refusal(task.on.value))
   else
     post("done", task.id, "failed", heard or false, M.describe_failure(task.on))
   end
@@ -127,34 +129,61 @@ local function spawn(fn, name, timeout, background, args, spec, caller)
   return watch(task)
 end
 
+-- What failure.site_of says of a main chunk; this one may not be compiled yet.
+local function chunk_site(chunk_name)
+  return failure.site_of({ fn = load("", chunk_name) })
+end
+
 --- Compile and spawn a script.
 ---@param source string
 ---@param chunk_name string with "@" for a file
 ---@param spec table|nil limits, see limits.new
----@return integer|nil id, string|nil message nil and Lua's message for a syntax error
+---@return integer|nil id, string|nil message nil and Lua's message for a syntax error; that of a long source
+--   is told when the task ends
 function M.spawn_source(source, chunk_name, name, timeout, spec, ...)
   local fn, message, env
   if read_module then
     env, next_script = sandbox.environment(next_script or {}), nil
-    fn, message = sandbox.compile(source, chunk_name, env)
+    fn, message = compiler.prepare(sandbox.compile, true, source, chunk_name, env)
   else
-    fn, message = load(source, renamed(chunk_name))
+    fn, message =
+      compiler.prepare(compiler.load, spec ~= nil or kernel.limited, source, chunk_name)
   end
   if not fn then
     return nil, message
   end
   local id = spawn(fn, name, timeout, false, pack(...), spec)
+  watched[id].site = chunk_site(chunk_name)
   if env then
     sandbox.adopt(watched[id], env)
   end
   return id
 end
 
+-- Host functions that call Lua back and Lua functions that call host functions, inside one another: as many
+-- as Lua allows C calls. Each takes some 40 kB in Python, and ending n of them takes n squared steps.
+local MAX_CALLBACKS = 200
+
+local function callbacks_around(task)
+  while task do
+    if task.callbacks then
+      return task.callbacks
+    end
+    task = task.home.owner
+  end
+  return 0
+end
+
 --- Spawn a Lua function; `call` is the number of the host call that calls it back, 0 for none.
+---@return integer|nil id, string|nil message nil when calls are nested too deep
 function M.spawn_function(fn, name, timeout, spec, call, ...)
   local caller = host.caller(call)
+  local callbacks = caller and callbacks_around(caller) + 1
+  if caller and callbacks > MAX_CALLBACKS then
+    return nil, "calls from Python back to Lua are nested more than " .. MAX_CALLBACKS .. " deep"
+  end
   local id = spawn(fn, name, timeout, false, pack(...), spec, caller)
-  watched[id].caller = caller
+  watched[id].caller, watched[id].callbacks = caller, callbacks
   return id
 end
 

@@ -35,7 +35,12 @@ local function is_ours(source)
   return sub(source, 1, #OURS) == OURS
 end
 
-local OPEN = { ["coroutine.lua"] = true, ["combinators.lua"] = true, ["listing.lua"] = true }
+local OPEN = {
+  ["coroutine.lua"] = true,
+  ["combinators.lua"] = true,
+  ["compiler.lua"] = true,
+  ["listing.lua"] = true,
+}
 
 -- Files that could as well be a script's: what they do may take as long as a script wants, and leaves
 -- nothing of the kernel's half-done.

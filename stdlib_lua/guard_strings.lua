@@ -8,10 +8,10 @@ local numbers = require("guard_numbers")
 
 local math_type = numbers.math_type
 local native_rep, native_format, native_pack = string.rep, string.format, string.pack
-local gmatch, find = string.gmatch, string.find
+local gmatch, gsub, find = string.gmatch, string.gsub, string.find
 local type, select, tonumber, tostring, pcall = type, select, tonumber, tostring, pcall
 local error = error
-local floor, concat = math.floor, table.concat
+local floor, concat, unpack = math.floor, table.concat, table.unpack
 
 local M = {}
 
@@ -90,13 +90,20 @@ local function measure(values, count)
   return bytes
 end
 
--- Templates that are known to be short: with so few conversions the result is not much longer than the
--- longest string that exists, and Lua's memory limit is enough.
+-- Templates that are known to be short, with three "%s" at most: the result is at most three times as long
+-- as a string that exists, so it is enough to look at its length afterwards. No other conversion but "%q"
+-- makes more than some 400 bytes.
 local short_templates, kept = {}, 0
 local MAX_TEMPLATE, MAX_KEPT = 60, 400
+local STRINGS = "%%[-+ #0%d.]*s"
 
 local function is_short(template)
-  if type(template) ~= "string" or #template > MAX_TEMPLATE or find(template, "%q", 1, true) then
+  if
+    type(template) ~= "string"
+    or #template > MAX_TEMPLATE
+    or find(template, "%q", 1, true)
+    or select(2, gsub(template, STRINGS, "")) > 3
+  then
     return false
   end
   kept = kept + 1
@@ -135,24 +142,65 @@ local function is_own(message)
   return false
 end
 
+local function refused(message)
+  if not is_own(message) then
+    error(message, 0)
+  end
+  blame.pass_on("string.format", message)
+end
+
+-- Put the texts of objects in place of those that "%s" stands for, so that their lengths are known.
+local function with_texts(template, values)
+  local at = 0
+  for conversion in gmatch(template, "%%[-+ #0%d.]*(.)") do
+    if conversion ~= "%" then
+      at = at + 1
+      local value = values[at]
+      if conversion == "s" and value ~= nil and type(value) ~= "string" then
+        local ok, text = pcall(tostring, value)
+        if not ok then
+          refused(text)
+        end
+        values[at] = text
+      end
+    end
+  end
+end
+
+local function format_long(reserve, template, ...)
+  local count = select("#", ...)
+  local values = { ... }
+  if type(template) == "string" then
+    with_texts(template, values)
+    refuse_quoting(template, ...)
+  end
+  local bytes = measure(values, count)
+  if bytes > SMALL then
+    reserve(bytes)
+  end
+  return pcall(native_format, template, unpack(values, 1, count))
+end
+
+local function finished(ok, result)
+  if not ok then
+    refused(result)
+  end
+  return result
+end
+
 --- Make `format`. Widths and precisions have two digits at most, so only strings make long results.
 function M.new_format(reserve)
   return function(template, ...)
     if not short_templates[template] and not is_short(template) then
-      local bytes = measure({ ... }, select("#", ...))
-      if bytes > SMALL then
-        reserve(bytes)
-      end
-      refuse_quoting(template, ...)
+      return same(finished(format_long(reserve, template, ...)))
     end
     local ok, result = pcall(native_format, template, ...)
-    if ok then
-      return result
+    if not ok then
+      return same(refused(result))
+    elseif #result > SMALL then
+      reserve(1) -- it counts already
     end
-    if not is_own(result) then
-      error(result, 0)
-    end
-    return same(blame.pass_on("string.format", result))
+    return result
   end
 end
 

@@ -122,6 +122,9 @@ end
 local function ended(id, result)
   local task = calls[id]
   calls[id] = nil
+  if kernel.count_pending then
+    kernel.count_pending(task, -1)
+  end
   reschedule(task, result)
 end
 

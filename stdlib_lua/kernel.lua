@@ -84,6 +84,8 @@ local held, nheld = {}, 0 -- that waits for the next slice
 
 local classified = false -- whether any task was ever of another class
 local judge = nil -- function(): failures to be judged when the tasks that stood aside have run; scope.lua
+local is_forsaken = nil -- function(task) -> boolean: abandon it before its next step? set by scope.lua
+local on_resumed = nil -- function(task): it was set aside, is cancelled and goes on; set by preemption.lua
 local had_turn = false -- a task that stood aside has gone on since `judge` was called
 local ending = false -- the slice ends after this step
 local pausing = 0 -- the task in whose step, between two host calls, trio got its last checkpoint
@@ -656,20 +658,49 @@ end
 --- Coroutines of abandoned tasks: the task's own and those inside it, for each.
 M.abandoned = {}
 
+-- Another coroutine takes the place of the task's own and ends it.
+local function replace(task)
+  local old, co = task.co, create(body)
+  tasks[old] = (seen[old] or co_status(old) ~= "suspended") and LOOP or nil -- nobody may resume it
+  tasks[co] = task
+  task.co, task.on, task.telling, task.replaced = co, nil, nil, true
+  push(task)
+end
+
 --- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
 -- closed; the scopes it had opened are, by another coroutine in its place.
 ---@param task table
 function M.abandon(task)
   M.abandoned[#M.abandoned + 1] = leave_levels()
-  task.telling = nil
   levels[1] = nobody
   inside = ntail
   overdue, special, cut = true, true, true
-  tasks[task.co] = LOOP
-  local co = create(body)
-  task.co, task.on = co, nil
-  tasks[co] = task
-  push(task)
+  replace(task)
+end
+
+-- The same for a killed task whose turn has come, when its scope has had more than its share of slices since.
+local function forsake(task)
+  local co = task.co
+  local aside = put_away[co]
+  if aside then
+    put_away[co], frozen[co] = nil, nil
+    had_turn = true
+    M.abandoned[#M.abandoned + 1] = aside.saved
+  end
+  levels[1] = nobody
+  replace(task)
+end
+
+--- Ask `fn(task)` before each step whether the task is to be abandoned instead; nil: no more.
+---@param fn function|nil
+function M.set_forsaken(fn)
+  is_forsaken = fn
+end
+
+--- Call `fn(task)` before a cancelled task that was set aside goes on.
+---@param fn function
+function M.set_resumed(fn)
+  on_resumed = fn
 end
 
 --- Pass a tag that came out of a script's own coroutine on to the kernel (coroutine.lua).
@@ -816,6 +847,9 @@ local function run_now(me, task)
         count_stack(tasks[co], -1)
       end
       enter_levels(levels_of.saved, levels_of.depth)
+      if cancels > 0 and is_cancelled(task) then
+        on_resumed(task)
+      end
       special = true -- its loop has stale locals
       booked = measuring and cpu_now() or 0
     end
@@ -836,6 +870,9 @@ local function after_call(me, task, verdict, ...)
     booked = cpu_now() -- what a host function used is not Lua's
   end
   if verdict == "parked" then
+    if M.count_pending then
+      M.count_pending(task, 1)
+    end
     if cancels > 0 and is_cancelled(task) then
       M.abort(task)
     end
@@ -921,6 +958,8 @@ local function step(me, co)
   levels[1] = co
   if not measuring then
     return settle(me, co, resume(co))
+  elseif is_forsaken and is_forsaken(tasks[co]) and (put_away[co] or not frozen[co]) then
+    return forsake(tasks[co])
   elseif frozen[co] then
     return run_now(me, tasks[co])
   end
@@ -1236,10 +1275,11 @@ end
 
 --- Let limits.lua count: `task(scope, change)` before a task is spawned and after it has ended,
 -- `call(task)` before a host call. Either may raise. `memory(task)` after Lua's own "not enough memory".
--- `stack(task, change)` when its C stack is put away and taken out again.
-function M.set_counters(task, call, memory, stack)
+-- `stack(task, change)` when its C stack is put away and taken out again; `pending(task, change)` when it
+-- begins to wait for a host call and when that is over.
+function M.set_counters(task, call, memory, stack, pending)
   count_task, count_call, out_of_memory, count_stack = task, call, memory, stack
-  M.count_task = task
+  M.count_task, M.count_pending = task, pending
 end
 
 --- So many bytes are about to be made; raises in a task whose limit that would pass (limits.lua).

@@ -58,6 +58,9 @@ local POLICIES = { kill = true, throttle = true, warn = true }
 -- A throttled task rests this many times as long as it has run: it gets a fifth of the processor.
 local REST = 4
 
+-- Limits inside limits, at most: all around a task are looked at after each of its steps.
+local MAX_DEPTH = 200
+
 -- Seconds over which a share of the processor is averaged, at least.
 local SHARE_S = 1
 
@@ -303,6 +306,16 @@ local function count_call(task)
   add(task, "calls", "host_calls", 1)
 end
 
+-- What Python keeps of a host call that is under way, its trio task above all: so many bytes, measured.
+local CALL_BYTES = 6000
+
+local function count_pending(task, change)
+  grow(budget_of(task), change * CALL_BYTES)
+  if change > 0 then
+    check_memory(task, 0)
+  end
+end
+
 -- Lua itself had no memory left (the runtime's outer wall): the first limit of memory around the task is
 -- passed.
 local function out_of_memory(task)
@@ -367,7 +380,7 @@ local function watch()
   if not watching then
     watching = true
     post("limited", true) -- a message has two parts at least
-    kernel.set_counters(count_task, count_call, out_of_memory, count_stack)
+    kernel.set_counters(count_task, count_call, out_of_memory, count_stack, count_pending)
     kernel.reserve, kernel.limited = M.allowance.bytes, true
     if M.on_first then
       M.on_first(M.allowance)
@@ -389,6 +402,7 @@ function M.new(spec, outer)
   local policy = spec.policy or "kill" -- milder inside than outside: the outer limits hold as they are
   return setmetatable({
     outer = outer,
+    depth = outer and outer.depth + 1 or 1,
     scope = nil, -- set with its scope
     limits = limits,
     policy = policy,
@@ -430,15 +444,22 @@ local function ended(budget, ...)
   return ...
 end
 
-local function run(spec, fn, ...)
-  if not kernel.can_preempt() then
-    error("limits need preemption, which is off (--slice inf) or not to be had on this engine", 3)
-  end
+-- Can the running task have limits inside those it has? Raises at `level`.
+local function check_possible(level)
   local task = current()
-  if not task then
-    error("cannot limit outside a task", 3)
+  if not kernel.can_preempt() then
+    error("limits need preemption, which is off (--slice inf) or not to be had on this engine", level)
+  elseif not task then
+    error("cannot limit outside a task", level)
   end
-  local budget = M.new(spec, budget_of(task))
+  local outer = budget_of(task)
+  if outer and outer.depth >= MAX_DEPTH then
+    error("limits are nested more than " .. MAX_DEPTH .. " deep", level)
+  end
+end
+
+local function run(spec, fn, ...)
+  local budget = M.new(spec, budget_of(current()))
   budget.alive = -1 -- the task below does not count
   -- In a task of its own: one that is killed and goes on is abandoned, and the caller must not be.
   local function body(...)
@@ -454,6 +475,7 @@ end
 function M.limit(spec, fn, ...)
   check_spec("limit", spec)
   check_callable(2, "limit", fn)
+  check_possible(3)
   return run(spec, fn, ...)
 end
 
@@ -469,6 +491,7 @@ end
 function M.wrap(spec, fn)
   check_spec("spawn_with", spec)
   return function(...)
+    check_possible(0) -- no line of the script's is to blame: this is the task's body
     return raise_exceeded(pack(run(spec, fn, ...)))
   end
 end

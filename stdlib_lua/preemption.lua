@@ -24,7 +24,7 @@ M.strikes = setmetatable({}, { __mode = "k" })
 -- Raise the mark at the script's next instruction, in whichever of the task's coroutines that is: the
 -- innermost may yield before it comes to one.
 local function strike(task)
-  task.struck = true
+  task.struck = scope.is_killed(task) and "killed" or "cancelled"
   local function raise()
     if current() ~= task then
       sethook() -- a coroutine that another task has resumed since
@@ -38,6 +38,13 @@ local function strike(task)
     sethook(nest.levels[i], raise, "", 1)
   end
 end
+
+-- It was set aside before it was cancelled or killed: that must not take another slice.
+kernel.set_resumed(function(task)
+  if not task.struck or task.struck == "cancelled" and scope.is_killed(task) then
+    strike(task)
+  end
+end)
 
 -- The innermost coroutine of the task. One that has ended counts no more: a level may be left behind where
 -- a function of coroutine.lua was left by an error (a stack overflow).
@@ -114,10 +121,12 @@ function M.overrun()
     end
     strike(task)
     return "struck"
-  elseif task.struck and scope.is_killed(task) then
+  elseif task.struck == "killed" and scope.is_killed(task) then
+    scope.note_obstinate(task)
     kernel.abandon(task)
     return "abandoned"
   elseif scope.is_cancelled(task) then
+    scope.note_obstinate(task)
     strike(task)
   end
   kernel.set_aside(task)

@@ -7,6 +7,7 @@ local failure = require("failure")
 local guarded = require("coroutine")
 local errors = require("sandbox_errors")
 local kernel = require("kernel")
+local compiler = require("compiler")
 
 local load, type, error, select, tostring = load, type, error, select, tostring
 local find, gsub, sub, concat = string.find, string.gsub, string.sub, table.concat
@@ -17,27 +18,38 @@ local M = {}
 
 -- Measured on 5.4: ordinary source compiles at 40 MB/s, so this is 25 ms.
 local MAX_SOURCE = 1048576
--- Lua's compiler walks the whole list of open jumps for each `and`, `or` and `elseif` of a chain: n of them
--- take 1.3e-9 s times n squared (a source of 1 MB: 50 s). 6,000 are 50 ms; 1 MB of English has as many.
-local MAX_JUMPS = 6000
-local JUMPS = { "%f[%w_]and%f[^%w_]", "%f[%w_]or%f[^%w_]", "%f[%w_]elseif%f[^%w_]" }
--- The shortest chain of so many: "a or ".
-local MAY_HAVE_TOO_MANY = MAX_JUMPS * 3
+-- Compiling can be interrupted between two pieces of the source (compiler.lua). For each of these words Lua's
+-- compiler walks, within one piece, all jumps that are open: of 50,000 in a chain the last piece takes 16 ms.
+local CHAINED = { "%f[%w_]and%f[^%w_]", "%f[%w_]or%f[^%w_]", "%f[%w_]elseif%f[^%w_]" }
+local MAX_CHAINED = 50000
+-- n jumps to one label are n squared steps when it comes: 32,000, the most that Lua allows, take 0.7 s, these
+-- 30 ms.
+local LEAPS = { "%f[%w_]goto%f[^%w_]", "%f[%w_]break%f[^%w_]" }
+local MAX_LEAPS = 6000
+-- The shortest source with so many: "break ".
+local MAY_HAVE_TOO_MANY = MAX_LEAPS * 5
 
 -- Our own files are told by their chunk names (failure.lua); a script's chunk must not look like one.
 local OURS = "[scheduler]/"
+
+local function count(source, words)
+  local found = 0
+  for i = 1, #words do
+    local _, n = gsub(source, words[i], "")
+    found = found + n
+  end
+  return found
+end
 
 local function too_costly(source)
   if #source > MAX_SOURCE then
     return "source of " .. #source .. " bytes; the sandbox compiles at most " .. MAX_SOURCE
   elseif #source > MAY_HAVE_TOO_MANY then
-    local jumps = 0
-    for i = 1, #JUMPS do
-      local _, n = gsub(source, JUMPS[i], "")
-      jumps = jumps + n
-    end
-    if jumps > MAX_JUMPS then
-      return jumps .. " times and, or, elseif; the sandbox compiles at most " .. MAX_JUMPS
+    local chained, leaps = count(source, CHAINED), count(source, LEAPS)
+    if chained > MAX_CHAINED then
+      return chained .. " times and, or, elseif; the sandbox compiles at most " .. MAX_CHAINED
+    elseif leaps > MAX_LEAPS then
+      return leaps .. " times goto, break; the sandbox compiles at most " .. MAX_LEAPS
     end
   end
 end
@@ -60,7 +72,7 @@ function M.compile(source, name, env)
   if why then
     return nil, why
   end
-  return load(source, chunk_name(name, source), "t", env)
+  return compiler.load(source, chunk_name(name, source), "t", env)
 end
 
 -- All that a reader function gives, read here so that an endless one can be interrupted.

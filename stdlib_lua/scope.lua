@@ -32,19 +32,48 @@ M.count = count
 
 local kills = 0 -- open scopes that were killed; see Scope:kill
 
---- Is `task` in a killed scope? Shields do not count.
-local is_killed
-function is_killed(task)
-  local scope = kills > 0 and (task.inner or task.home)
+-- The killed scope at or around `scope`. Shields do not count.
+local killed_from
+function killed_from(scope)
   while scope do
-    if scope.killed or scope.caller and is_killed(scope.caller) then
-      return true
+    if scope.killed then
+      return scope
+    end
+    local caller = scope.caller
+    local around = caller and killed_from(caller.inner or caller.home)
+    if around then
+      return around
     end
     scope = scope.parent
   end
-  return false
+end
+
+--- Is `task` in a killed scope? Shields do not count.
+local function is_killed(task)
+  return kills > 0 and killed_from(task.inner or task.home) ~= nil
 end
 M.is_killed = is_killed
+
+-- After so many tasks of a killed scope have gone on for a slice, the others' cleanup does not run:
+-- thousands with a slice each would use many times what the limit allows.
+local MAX_OBSTINATE = 8
+
+local function is_forsaken(task)
+  -- Of a scope that it has opened itself (task.limit) it waits for the end.
+  local scope = not task.replaced and killed_from(task.own or task.home)
+  return scope and scope.obstinate ~= nil and scope.obstinate >= MAX_OBSTINATE
+end
+
+--- A cancelled task has used a whole slice. Counts when it was killed.
+function M.note_obstinate(task)
+  local scope = killed_from(task.own or task.home)
+  if scope then
+    scope.obstinate = (scope.obstinate or 0) + 1
+    if scope.obstinate >= MAX_OBSTINATE then
+      kernel.set_forsaken(is_forsaken)
+    end
+  end
+end
 
 --- Is any scope being killed? What it holds is about to go.
 function M.killing()
@@ -382,6 +411,9 @@ local function close(scope, task)
   end
   if scope.killed then
     kills = kills - 1
+    if kills == 0 then
+      kernel.set_forsaken(nil)
+    end
     kernel.forget_soon()
   end
   local parent = scope.parent

@@ -617,3 +617,110 @@ async def test_luajit_refuses_limits() -> None:
 def test_command_line_refuses_limits_on_luajit(shell: Shell) -> None:
     code, _, errors = shell.run("--engine", "luajit", "--cpu-limit", "1", "-e", "print(1)")
     assert (code, "need --engine lua54 or lua55" in errors) == (2, True)
+
+
+# -- many at once, deep inside one another ----------------------------------------------------------
+
+OBSTINATE = """
+    local loops, cleanups = ...
+    local ends = 0
+    local _, err = task.limit({ cpu_s = 0.05 }, function()
+      for _ = 1, 100 do
+        task.spawn(function()
+          local _ <close> = setmetatable({}, { __close = function()
+            ends = ends + 1
+            if cleanups then loop() end
+          end })
+          if loops then loop() end
+          task.sleep(1000)
+        end)
+      end
+      task.sleep(0)
+      loop()
+    end)
+    return err.limit, ends
+"""
+
+
+@real_time
+async def test_busy_tasks_that_were_set_aside_end_without_another_slice(lua: Lua) -> None:
+    """Each killed task had a slice more before it was struck: 5,000 of them twice the limit."""
+    limit, ends = await lua(OBSTINATE, True, False)
+    # Those that had not begun when the limit came have nothing to clean up.
+    assert (limit, 1 <= ends <= 100) == ("cpu", True)
+
+
+@real_time
+@pytest.mark.parametrize("loops", [True, False])
+async def test_few_of_many_endless_cleanups_get_a_slice(lua: Lua, loops: bool) -> None:
+    """Of a killed scope so many tasks may go on for a slice; the cleanup of the others does not run."""
+    limit, ends = await lua(OBSTINATE, loops, True)
+    assert (limit, 1 <= ends <= 10) == ("cpu", True)
+
+
+async def test_cleanup_of_all_runs_when_it_is_quick(lua: Lua) -> None:
+    code = """
+        local ends = 0
+        local _, err = task.limit({ host_calls = 0 }, function()
+          for _ = 1, 100 do
+            task.spawn(function()
+              local _ <close> = setmetatable({}, { __close = function() ends = ends + 1 end })
+              task.sleep(1000)
+            end)
+          end
+          task.sleep(0)
+          host()
+        end)
+        return err.limit, ends
+    """
+    assert await lua(code, host={"host": lambda: None}) == ("host_calls", 100)
+
+
+@real_time
+async def test_task_struck_before_has_its_cleanup_when_it_is_killed(lua: Lua) -> None:
+    """A timeout that was caught counted as the kill's first try: the task was abandoned at once."""
+    code = """
+        local cleaned = false
+        local _, err = task.limit({ cpu_s = 0.1 }, function()
+          local _ <close> = setmetatable({}, { __close = function() cleaned = true end })
+          task.timeout(0.02, loop)
+          loop()
+        end)
+        return err.limit, cleaned
+    """
+    assert await lua(code) == ("cpu", True)
+
+
+async def test_limits_are_nested_200_deep(lua: Lua) -> None:
+    """Every step looked at all limits around it: thousands of them took three times the processor time."""
+    code = """
+        local depth, message = 0, nil
+        local function deeper()
+          depth = depth + 1
+          local ok, err = pcall(task.limit, { cpu_s = 100 }, deeper)
+          message = message or not ok and err
+        end
+        deeper()
+        return depth, message
+    """
+    assert await lua(code) == (201, "limits are nested more than 200 deep")
+
+
+async def test_host_calls_under_way_count_for_memory(lua_with_close: Lua) -> None:
+    """Each is a trio task: a script that began thousands of them paid for none."""
+    code = """
+        local _, err = task.limit({ memory_bytes = 3e6 }, function()
+          for _ = 1, 600 do task.spawn(host_wait) end
+        end)
+        -- Those that have ended count no more.
+        local ok = task.limit({ memory_bytes = 3e6 }, function()
+          for _ = 1, 2000 do host_wait(0) end
+          return true
+        end)
+        return err and err.limit, ok
+    """
+
+    async def host_wait(seconds: float = 1000) -> None:
+        await trio.sleep(seconds)
+
+    assert await lua_with_close(code, host={"host_wait": host_wait}) == ("memory", True)
