@@ -74,7 +74,8 @@ class Runtime:
             limits: what it and everything below it may use; beyond, it ends and `join` raises LimitReached.
 
         Raises:
-            LuaSyntaxError: the source does not compile.
+            LuaSyntaxError: the source does not compile. One of more than 64 kB in a sandbox or with limits is
+                compiled by its task: there it is `join` that raises.
             OSError: the script cannot be read.
             ConversionError: an argument cannot become a Lua value.
         """

@@ -146,8 +146,7 @@ function M.spawn_source(source, chunk_name, name, timeout, spec, ...)
     env, next_script = sandbox.environment(next_script or {}), nil
     fn, message = compiler.prepare(sandbox.compile, true, source, chunk_name, env)
   else
-    fn, message =
-      compiler.prepare(compiler.load, spec ~= nil or kernel.limited, source, chunk_name)
+    fn, message = compiler.prepare(compiler.load, spec ~= nil or kernel.limited, source, chunk_name)
   end
   if not fn then
     return nil, message

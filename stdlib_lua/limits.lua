@@ -448,7 +448,10 @@ end
 local function check_possible(level)
   local task = current()
   if not kernel.can_preempt() then
-    error("limits need preemption, which is off (--slice inf) or not to be had on this engine", level)
+    error(
+      "limits need preemption, which is off (--slice inf) or not to be had on this engine",
+      level
+    )
   elseif not task then
     error("cannot limit outside a task", level)
   end

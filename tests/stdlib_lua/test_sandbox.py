@@ -396,6 +396,8 @@ async def test_load_takes_text_only_and_the_scripts_globals(run: Any) -> None:
         "load('return ' .. ('a or '):rep(190000) .. 'a')",
         "load('return ' .. ('a and '):rep(150000) .. 'a')",
         "load('if a then ' .. ('elseif a then '):rep(70000) .. 'end')",
+        "load('do ' .. ('goto z '):rep(30000) .. '::z:: end')",
+        "load('while true do ' .. ('do break end '):rep(30000) .. 'end')",
         "load(function() return 'a = 1 ' end)",
         "load((' '):rep(2000000))",
     ],
