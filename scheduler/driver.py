@@ -555,7 +555,8 @@ class Driver:
 
 def stuck_after(limits: Limits) -> float:
     """Seconds after which one slice has outlasted the limits by `STUCK_GRACE_S`."""
-    return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
+    seconds = (each for each in (limits.cpu_s, limits.wall_s) if each is not None)
+    return min(seconds, default=math.inf) + STUCK_GRACE_S
 
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
