@@ -26,6 +26,7 @@ from bridge.errors import (
     TaskCancelled,
     WaitingTask,
     WrongThread,
+    printable,
 )
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
@@ -47,6 +48,8 @@ __all__ = ["Driver"]
 WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
+# Characters of the reason of a cancellation in a message.
+MAX_REASON = 1000
 # In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second: so many
 # numbers or strings, or a tenth as many tables.
 LIMITED_VALUES = 200_000
@@ -340,7 +343,8 @@ class Driver:
             task.settle(outcome.Value(value))
         elif status == b"cancelled":
             reason = rest[0].decode(errors="replace")
-            self.endings.failed(task, TaskCancelled(f"task {task.name!r} was cancelled: {reason}"))
+            name, why = printable(task.name), printable(reason, MAX_REASON)
+            self.endings.failed(task, TaskCancelled(f"task '{name}' was cancelled: {why}"))
         else:
             heard, *failure = rest
             self.endings.failed(task, lua_error(*failure), heard=heard)
