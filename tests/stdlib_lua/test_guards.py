@@ -456,7 +456,6 @@ def test_error_of_a_metamethod_does_not_name_a_line_of_ours(lua: Any, code: str)
         "table.unpack({1}, math.mininteger, math.maxinteger)",
         "table.unpack({1}, 1.5)",
         "table.unpack({1}, {})",
-        "table.unpack()",
         "table.unpack('abc')",
         "table.unpack({}, 1, 1e8)",
         "table.unpack(setmetatable({}, {__len = load('return 2'), __index = string.rep}))",
