@@ -60,7 +60,7 @@ class IsolatedDriver:
         # As in Values.
         self._sandbox: Sandbox | None = None
         self._registered: list[str] = []
-        self._link = Link(process, channel, limits, self._converter.gone)
+        self._link = Link(process, channel, limits, self._converter.gone, self._converter.unsent)
         self.endings = Endings(self.cancel_all)
         self._last_task = 0
         self._modules = Modules()
@@ -299,7 +299,7 @@ class IsolatedDriver:
         spec = self._functions.spec(number)
         try:
             self._ask(lambda request: protocol.Register(request, spec))
-        except ValueError:
+        except (ValueError, ConversionError):
             self._functions.forget(number)
             raise
         self._registered.append(name)
