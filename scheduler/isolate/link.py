@@ -164,7 +164,7 @@ class Link:
 
     # -- death ---------------------------------------------------------------------------------
 
-    def kill(self, limit: str, what: str) -> None:
+    def kill(self, limit: str | None, what: str) -> None:
         """End the child; the first reason counts. Checkpoint: no."""
         if self.death is None:
             self.death = IsolateDied(

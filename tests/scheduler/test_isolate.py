@@ -772,6 +772,31 @@ async def test_a_lying_child_is_killed(message: Any) -> None:
     assert caught.value.limit == "protocol"
 
 
+@real_time
+async def test_a_bug_of_ours_in_the_child_is_told() -> None:
+    """Only "ended with exit status 1" was left of it."""
+    with pytest.raises(scheduler.SchedulerCrash, match="failed: KeyError.*a bug of the scheduler") as caught:
+        async with open_isolated() as runtime:
+            driver: Any = runtime._driver
+            driver._link.channel.post(protocol.Reply(12345, [b"ok"]))  # to a call that it has not made
+            await trio.sleep(60)
+    assert "in replied" in str(caught.value)
+
+
+@real_time
+async def test_a_bug_of_ours_in_the_parent_does_not_blame_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was reported as a breach of the protocol by the child."""
+    with pytest.raises(
+        scheduler.SchedulerCrash, match="message Call .*ZeroDivisionError.*a bug of the"
+    ) as caught:
+        async with open_isolated() as runtime:
+            driver: Any = runtime._driver
+            runtime.register("fn", print)
+            monkeypatch.setattr(driver._calls, "begin", lambda _message: 1 / 0)
+            await runtime.run("fn()")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 def test_exit_statuses_are_explained() -> None:
     told = [
         explain(status, cpu_s=2, memory_bytes=10).limit
