@@ -775,7 +775,7 @@ async def test_a_lying_child_is_killed(message: Any) -> None:
 @real_time
 async def test_a_bug_of_ours_in_the_child_is_told() -> None:
     """Only "ended with exit status 1" was left of it."""
-    with pytest.raises(scheduler.SchedulerCrash, match="failed: KeyError.*a bug of the scheduler") as caught:
+    with pytest.raises(scheduler.SchedulerCrash, match=r"failed: KeyError.*a bug of the scheduler") as caught:
         async with open_isolated() as runtime:
             driver: Any = runtime._driver
             driver._link.channel.post(protocol.Reply(12345, [b"ok"]))  # to a call that it has not made
@@ -786,9 +786,7 @@ async def test_a_bug_of_ours_in_the_child_is_told() -> None:
 @real_time
 async def test_a_bug_of_ours_in_the_parent_does_not_blame_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was reported as a breach of the protocol by the child."""
-    with pytest.raises(
-        scheduler.SchedulerCrash, match="message Call .*ZeroDivisionError.*a bug of the"
-    ) as caught:
+    with pytest.raises(scheduler.SchedulerCrash, match=r"Call .*ZeroDivisionError.*a bug of") as caught:
         async with open_isolated() as runtime:
             driver: Any = runtime._driver
             runtime.register("fn", print)
