@@ -79,6 +79,11 @@ class Arming:
         capi.poke_int(state + layout.base_count, instructions)
         capi.poke_int(state + layout.count, instructions)
         capi.poke_int(state + layout.mask, LUA_MASKCOUNT)
+        self.remind(state)
+
+    def remind(self, state: int) -> None:
+        """Let the function that runs now see the hook of an armed `state`. Callable from any OS thread."""
+        capi, layout = self._capi, self._layout
         activation = capi.peek_pointer(state + layout.ci)
         for _ in range(_DEPTH):
             if not activation:

@@ -28,11 +28,34 @@ __all__ = [
     "TaskTimeout",
     "WaitingTask",
     "WrongThread",
+    "printable",
 ]
 
 
 # Reports list so many failures and waiting tasks; the exceptions hold them all.
 MAX_PARTS, MAX_WAITING = 20, 100
+
+
+# Characters of a name and of a place in a report.
+MAX_NAME, MAX_PLACE = 100, 300
+
+
+def printable(text: str, most: int | None = MAX_NAME, *, keep: str = "") -> str:
+    r"""Return a text that a script has chosen as a report may print it: the one way they all take.
+
+    A terminal obeys some characters (ESC), and a line break would forge a line of the report.
+
+    Args:
+        text: a name, a place, what a task waits for.
+        most: characters shown of it; None: all.
+        keep: characters that stay as they are; others that cannot be printed become escapes, as `\x1b`.
+    """
+    if most is not None and len(text) > most:
+        text = text[:most] + "..."
+    if text.isprintable():
+        return text
+    # `repr` escapes one without loading a codec, which an isolated child could not.
+    return "".join(each if each.isprintable() or each in keep else repr(each)[1:-1] for each in text)
 
 
 def _more(count: int, shown: int) -> list[str]:
@@ -84,9 +107,10 @@ class LuaError(SchedulerError):
             )
         lines = [self.message]
         if self.lua_traceback:
-            lines.append(self.lua_traceback)
+            lines.append(printable(self.lua_traceback, None, keep="\n\t"))
         if self.task:
-            lines.append(f"in {self.task}, {self.spawned_at}")
+            place = printable(self.spawned_at, MAX_PLACE)
+            lines.append(f"in {printable(self.task, 2 * MAX_NAME)}, {place}")
         return "\n".join(lines)
 
 
@@ -178,8 +202,9 @@ class WaitingTask:
     where: str
 
     def __str__(self) -> str:
-        name = "" if self.name == "task" else f" {self.name[:100]!r}"
-        return f"task {self.id}{name} waits for {self.detail} ({self.reason}) at {self.where}"
+        name = "" if self.name == "task" else f" '{printable(self.name)}'"
+        detail, reason = printable(self.detail, 2 * MAX_NAME), printable(self.reason)
+        return f"task {self.id}{name} waits for {detail} ({reason}) at {printable(self.where, MAX_PLACE)}"
 
 
 class DeadlockError(SchedulerError):

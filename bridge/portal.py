@@ -158,7 +158,8 @@ class Loops:
         """Stop the running task, which has overrun its slice, until its turn comes. Called in a hook.
 
         Returns:
-            What became of it: b"aside"; b"struck"; or b"again", left to go on in the scheduler's own code.
+            What became of it: b"aside"; b"struck"; or b"again", left to go on in the scheduler's own code;
+            b"" when no task runs on this greenlet.
         """
         hub, loop = self._hub, self._active
         if hub is None or loop is None or loop.greenlet is not greenlet.getcurrent():

@@ -81,6 +81,10 @@ class Preemption:
             if state not in self._wanted or hook[0] != self._hook:
                 # Not armed yet; or armed, and then the script has set a hook of its own.
                 self._arm(state, hook, 1)
+            else:
+                # The flag may have landed in the record of a function that returned just then; the one
+                # that runs now would not see the hook, and a loop without calls would go on.
+                self._arming.remind(state)
             level += 1
             state = capi.thread_at(self._reader, self._levels, level)
 

@@ -104,7 +104,7 @@ class Workers:
         return bool(self._completed)
 
     def take_completed(self) -> list[tuple[int, Reply | None]]:
-        """Return (task id, reply) of the calls that ended; reply None means cancelled."""
+        """Return (number of the call, reply) of the calls that ended; reply None means cancelled."""
         completed, self._completed = self._completed, []
         return completed
 

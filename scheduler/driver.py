@@ -27,6 +27,7 @@ from bridge.errors import (
     TaskCancelled,
     WaitingTask,
     WrongThread,
+    printable,
 )
 from bridge.host import HostFunctions
 from bridge.portal import KernelLoop, Loops
@@ -48,6 +49,8 @@ __all__ = ["Driver"]
 WALL_BYTES = 48 * 1024**2
 # Of these, what no value that enters may take.
 MARGIN_BYTES = 8 * 1024**2
+# Characters of the reason of a cancellation in a message.
+MAX_REASON = 1000
 # In a limited run a conversion, which nothing interrupts, takes at most about a tenth of a second: so many
 # numbers or strings, or a tenth as many tables.
 LIMITED_VALUES = 200_000
@@ -341,7 +344,8 @@ class Driver:
             task.settle(outcome.Value(value))
         elif status == b"cancelled":
             reason = rest[0].decode(errors="replace")
-            self.endings.failed(task, TaskCancelled(f"task {task.name!r} was cancelled: {reason}"))
+            name, why = printable(task.name), printable(reason, MAX_REASON)
+            self.endings.failed(task, TaskCancelled(f"task '{name}' was cancelled: {why}"))
         elif status == b"refused":
             heard, text = rest
             self.endings.failed(task, LuaSyntaxError(text.decode(errors="replace")), heard=heard)
@@ -565,7 +569,8 @@ class Driver:
 
 def stuck_after(limits: Limits) -> float:
     """Seconds after which one slice has outlasted the limits by `STUCK_GRACE_S`."""
-    return min(limits.cpu_s or math.inf, limits.wall_s or math.inf) + STUCK_GRACE_S
+    seconds = (each for each in (limits.cpu_s, limits.wall_s) if each is not None)
+    return min(seconds, default=math.inf) + STUCK_GRACE_S
 
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:

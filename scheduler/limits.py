@@ -5,50 +5,55 @@ Belongs here: the numbers a Python program writes down, checked. What they do: s
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
 
-__all__ = ["POLICIES", "Limits", "check_amount"]
+from scheduler.checks import amount_field, check_choice
+
+__all__ = ["POLICIES", "Limits"]
 
 POLICIES = ("kill", "throttle", "warn")
 
+_amount = amount_field()
 
-def check_amount(owner: object, field: attrs.Attribute[Any], value: float | None) -> None:
-    """Refuse what is no amount: an attrs validator; None passes."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"{field.name} must be a number that is not negative, got {value!r}")
+
+def _check_policy(_limits: object, field: attrs.Attribute[Any], value: object) -> None:
+    check_choice(field.name, value, POLICIES)
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What may be used; None is no limit. Everything below a limited task counts.
+    """What may be used; None (or math.inf) is no limit. Everything below a limited task counts.
 
     Raises:
-        ValueError: a negative amount or an unknown policy; the message names it.
+        ValueError: an amount that is none, or an unknown policy; the message names it.
     """
 
     # Seconds of the processor.
-    cpu_s: float | None = attrs.field(default=None, validator=check_amount)
+    cpu_s: float | None = attrs.field(default=None, validator=_amount)
     # Percent of one processor, averaged over a second or more of the runtime's clock. "throttle" holds the
     # tasks to it.
-    cpu_percent: float | None = attrs.field(default=None, validator=check_amount)
+    cpu_percent: float | None = attrs.field(default=None, validator=_amount)
     # By how much the steps of the tasks make Lua's heap grow: an estimate.
-    memory_bytes: float | None = attrs.field(default=None, validator=check_amount)
+    memory_bytes: float | None = attrs.field(default=None, validator=_amount)
     # Seconds on the runtime's clock.
-    wall_s: float | None = attrs.field(default=None, validator=check_amount)
+    wall_s: float | None = attrs.field(default=None, validator=_amount)
     # Tasks alive at the same time.
-    tasks: int | None = attrs.field(default=None, validator=check_amount)
+    tasks: int | None = attrs.field(default=None, validator=_amount)
     # Bytes that `print` and `io.write` send to standard output.
-    output_bytes: float | None = attrs.field(default=None, validator=check_amount)
+    output_bytes: float | None = attrs.field(default=None, validator=_amount)
     # Calls of host functions.
-    host_calls: int | None = attrs.field(default=None, validator=check_amount)
+    host_calls: int | None = attrs.field(default=None, validator=_amount)
     # "kill": the tasks end, whatever they do. "throttle": they get a fifth of the processor from then on.
     # "warn": a line in the log "scheduler", and again at each doubling.
-    policy: str = attrs.field(default="kill", validator=attrs.validators.in_(POLICIES))
+    policy: str = attrs.field(default="kill", validator=_check_policy)
 
     def given(self) -> dict[str, Any]:
-        """Return what is set, as the kernel takes it."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        """Return what is limited, as the kernel takes it."""
+        return {
+            name: value
+            for name, value in attrs.asdict(self).items()
+            if value is not None and value != math.inf
+        }

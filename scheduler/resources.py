@@ -17,8 +17,10 @@ from typing import Any, Protocol, Self
 import attrs
 
 from bridge.errors import InsufficientResources
+from scheduler.checks import amount as check_amount
+from scheduler.checks import amount_field, check_kind
 from scheduler.endings import Endings
-from scheduler.limits import Limits, check_amount
+from scheduler.limits import Limits
 from scheduler.task import LuaTask
 
 __all__ = ["Allocation", "Capacity", "ResourceUsage", "Resources"]
@@ -26,22 +28,24 @@ __all__ = ["Allocation", "Capacity", "ResourceUsage", "Resources"]
 # One runtime runs its Lua on one OS thread: more processors would not help it.
 _WHOLE_CPU = 100.0
 
+_amount = amount_field()
+
 
 @attrs.frozen(kw_only=True)
 class Capacity:
     """How much the allocations of one runtime may claim together; None takes the default.
 
     Raises:
-        ValueError: a negative amount; the message names it.
+        ValueError: an amount that is none; the message names it.
     """
 
     # Default: `memory_bytes` of the runtime's limits, otherwise the machine's physical memory (of a
     # container's own limit it knows nothing).
-    memory_bytes: float | None = attrs.field(default=None, validator=check_amount)
+    memory_bytes: float | None = attrs.field(default=None, validator=_amount)
     # Percent of one processor. Default: 100, all that the one thread of a runtime can get.
-    cpu_percent: float | None = attrs.field(default=None, validator=check_amount)
+    cpu_percent: float | None = attrs.field(default=None, validator=_amount)
     # Bytes per second. Default: no bound, for nobody can tell what the network bears.
-    network_bps: float | None = attrs.field(default=None, validator=check_amount)
+    network_bps: float | None = attrs.field(default=None, validator=_amount)
 
     def filled(self, limits: Limits | None) -> Capacity:
         """Return the same with the defaults for what is None; `limits` are the runtime's."""
@@ -180,14 +184,13 @@ class Resources:
 
         Raises:
             InsufficientResources: the claims together would exceed `capacity`; nothing is allocated.
-            ValueError: a negative amount, or the task has ended.
+            ValueError: an amount that is none, or the task has ended.
         """
         self._check_live(task)
         asked = {"memory_bytes": memory_bytes, "cpu_percent": cpu_percent, "network_bps": network_bps}
         available = attrs.asdict(self.available())
         for resource, amount in asked.items():
-            if not amount >= 0:
-                raise ValueError(f"{resource} must be a number that is not negative, got {amount!r}")
+            check_amount(resource, amount)
             if amount > available[resource]:
                 raise InsufficientResources(
                     resource, asked=amount, left=available[resource], task=f"task {task.id} {task.name!r}"
@@ -303,6 +306,7 @@ class Resources:
             ValueError: the task has ended, or the engine cannot preempt.
         """
         self._check_live(task)
+        check_kind("limits", limits, Limits, optional=False)
         if policy is not None:
             limits = attrs.evolve(limits, policy=policy)
         if not self._core.enforce(task, limits):

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import trio
 
+from scheduler.checks import amount, check_flag, check_kind, shown
 from scheduler.driver import Driver
 from scheduler.endings import Endings
 from scheduler.function import LuaFunction
@@ -24,7 +25,7 @@ from scheduler.sandbox import Sandbox
 from scheduler.source import Source
 from scheduler.task import LuaTask, RuntimeStatistics, TaskInfo
 
-__all__ = ["Runtime", "open_runtime", "owned", "run"]
+__all__ = ["Runtime", "check_options", "open_runtime", "owned", "run"]
 
 
 class Runtime:
@@ -79,8 +80,10 @@ class Runtime:
             OSError: the script cannot be read.
             ConversionError: an argument cannot become a Lua value.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be seconds, not negative, got {timeout!r}")
+        if timeout is not None:
+            amount("timeout", timeout)
+        check_kind("limits", limits, Limits)
+        check_kind("name", name, str)
         if isinstance(script, LuaFunction):
             function = script.lua_function_for(self._driver)
             if function is None:
@@ -121,6 +124,7 @@ class Runtime:
         Returns:
             How many were woken; an event is not remembered.
         """
+        check_kind("event", event, str, optional=False)
         return self._driver.emit(event, values)
 
     async def wait_event(self, event: str) -> Any:
@@ -129,6 +133,7 @@ class Runtime:
         Returns:
             None, the value, or a tuple of the values emitted.
         """
+        check_kind("event", event, str, optional=False)
         task = self._driver.spawn_wait(event)
         try:
             return await task.join()
@@ -204,10 +209,21 @@ async def open_runtime(
         portal: False makes waits in places where Lua cannot yield raise, as on platforms without it.
 
     Raises:
+        ValueError: an option has a value that makes no sense; the message names it, and what is allowed.
+        TypeError: an option is of a wrong type; the same.
         LuaError: a task failed and nobody joined it; several: an ExceptionGroup of them.
         DeadlockError: see `detect_deadlock`.
         ScriptExit: a script called `os.exit`.
     """
+    check_options(engine=engine, params=params, slice_s=slice_s)
+    for name, flag in {"detect_deadlock": detect_deadlock, "measure": measure, "portal": portal}.items():
+        check_flag(name, flag)
+    check_kind("sandbox", sandbox, Sandbox)
+    check_kind("limits", limits, Limits)
+    check_kind("resources", resources, Capacity)
+    check_kind("isolate", isolate, bool, ProcessLimits, optional=False)
+    if on_stuck not in (None, "abort") and not callable(on_stuck):
+        raise TypeError(f"on_stuck must be 'abort', a function or None, got {shown(on_stuck)}")
     if isolate and resources is not None:
         raise ValueError("an isolated runtime counts no resources of single tasks; use ProcessLimits")
     if isolate:
@@ -238,7 +254,7 @@ async def open_runtime(
         measure=measure,
         slice_s=slice_s,
         on_stuck=functools.partial(_abort, limits) if on_stuck == "abort" else on_stuck,
-        memory_bytes=None if limits is None else limits.memory_bytes,
+        memory_bytes=None if limits is None else limits.given().get("memory_bytes"),
     )
     if limits is not None:
         driver.limit_all(limits)
@@ -250,6 +266,19 @@ async def open_runtime(
         if resources is not None:
             _ = runtime.resources  # counts from now on
         yield runtime
+
+
+def check_options(*, engine: object, params: object, slice_s: object) -> None:
+    """Refuse options of `open_runtime`, which `open_isolated` has, too.
+
+    Raises:
+        ValueError: a wrong value; the message names the option and what is allowed.
+        TypeError: a wrong type; the same.
+    """
+    check_kind("engine", engine, str, optional=False)
+    check_kind("params", params, Mapping)
+    if slice_s is not None:
+        amount("slice_s", slice_s, positive=True)
 
 
 class _Driver(Protocol):

@@ -7,6 +7,7 @@ a script sees), bridge/confine.py (files) and bridge/confine_net.py (hosts).
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import attrs
 
 from bridge.confine_net import HostPattern
+from scheduler.checks import check_kind, check_text_map
 
 __all__ = ["MODULES", "Sandbox"]
 
@@ -28,6 +30,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 def _names(value: Iterable[str]) -> frozenset[str]:
     if isinstance(value, str):
         raise TypeError(f"allow must be a set of names, not one string: {{{value!r}}}")
+    check_kind("allow", value, Iterable, optional=False)
     names = frozenset(value)
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -38,6 +41,7 @@ def _names(value: Iterable[str]) -> frozenset[str]:
 def _root(value: str | Path | None) -> Path | None:
     if value is None:
         return None
+    check_kind("fs_root", value, str, os.PathLike)
     root = Path(value).absolute()
     if not root.is_dir():
         raise ValueError(f"fs_root: {str(value)!r} is not a directory")
@@ -47,15 +51,16 @@ def _root(value: str | Path | None) -> Path | None:
 def _patterns(value: Iterable[str | HostPattern]) -> tuple[HostPattern, ...]:
     if isinstance(value, str):
         raise TypeError(f"net_hosts must be a sequence of patterns, not one string: [{value!r}]")
+    check_kind("net_hosts", value, Iterable, optional=False)
+    for each in value:
+        check_kind("net_hosts: a pattern", each, str, HostPattern, optional=False)
     return tuple(each if isinstance(each, HostPattern) else HostPattern.parse(each) for each in value)
 
 
 def _environment(value: Mapping[str, str] | None) -> Mapping[str, str] | None:
     if value is None:
         return None
-    for name, text in value.items():
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise TypeError(f"env: names and values must be str, got {name!r}: {text!r}")
+    check_text_map("env", value)
     return dict(value)
 
 

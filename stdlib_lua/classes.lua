@@ -9,7 +9,7 @@ local setmetatable = setmetatable
 local Class = {}
 Class.__index = Class
 
-local M = { ready = 0 } -- how many tasks are ready in both together
+local M = { ready = 0 } -- how many tasks are ready in all classes together
 
 local rounds = 0
 

@@ -8,6 +8,7 @@ local waitlist = require("waitlist")
 
 local park, pack, unpack, now = kernel.park, kernel.pack, kernel.unpack, kernel.now
 local TIMEOUT, check_seconds = kernel.TIMEOUT, failure.check_seconds
+local printable = failure.printable
 local type, select, gsub = type, select, string.gsub
 
 local M = {}
@@ -26,7 +27,7 @@ local EVENT = {
   end,
   detail = function(task)
     -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
-    return "event '" .. gsub(task.on.name, "^script %d+%z", "") .. "'"
+    return "event '" .. printable((gsub(task.on.name, "^script %d+%z", ""))) .. "'"
   end,
   finish = function(values)
     if values == TIMEOUT then

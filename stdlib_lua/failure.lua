@@ -8,6 +8,7 @@ local tostring, type, pairs, error, rawget = tostring, type, pairs, error, rawge
 local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
 local concat, running = table.concat, coroutine.running
 local find, gmatch, gsub, sub = string.find, string.gmatch, string.gsub, string.sub
+local format, byte = string.format, string.byte
 
 local M = {}
 
@@ -63,6 +64,29 @@ local function bounded(text)
   return sub(text, 1, MAX_TEXT) .. "... (" .. #text - MAX_TEXT .. " bytes more)"
 end
 M.is_ours = is_ours
+
+local MAX_NAME = 100
+local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function escaped(control)
+  return ESCAPES[control] or format("\\x%02x", byte(control, -1))
+end
+
+--- A name that a script has chosen, as messages and reports print it: a terminal obeys control characters,
+-- and a line break would forge a line. The same for Python: bridge/errors.py.
+---@param text string
+---@param most integer|nil bytes shown of it, 100 by default
+function M.printable(text, most)
+  most = most or MAX_NAME
+  if #text > most then
+    -- Not in the middle of a character.
+    text = gsub(sub(text, 1, most + 1), "[\192-\255]?[\128-\191]*.$", "") .. "..."
+  end
+  if find(text, "[%c\128-\159]") then
+    text = gsub(gsub(text, "\194[\128-\159]", escaped), "%c", escaped)
+  end
+  return text
+end
 
 --- A traceback without our own frames.
 ---@param thread thread|nil nil is the running one

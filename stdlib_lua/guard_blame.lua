@@ -5,11 +5,12 @@
 
 local getinfo, error, pcall = debug.getinfo, error, pcall
 local type, tonumber = type, tonumber
-local find, match = string.find, string.match
+local find, gsub, match = string.find, string.gsub, string.match
 
 local M = {}
 
 local OURS = "^@%[scheduler%]/guard"
+local OURS_AT = "^%[scheduler%]/guard[%w_]*%.lua:%d+: "
 
 -- The level of the frame that called the outermost guarded function, as seen by the caller of this one,
 -- and how it named that function: name, kind of name, whether the call was a tail call. `through` is a
@@ -34,9 +35,10 @@ end
 
 -- "string.rep" is how Lua names a library function whose caller did not: pcall(string.rep).
 local function renamed(message, full_name, name, kind, tail_call)
-  local number, text = match(message, "^bad argument #(%d+) to '.-' (.*)$")
-  if not number then
-    return message
+  local number, culprit, text = match(message, "^bad argument #(%d+) to '(.-)' (.*)$")
+  if not number or culprit ~= "?" and culprit ~= full_name then
+    -- Another's: of a function in C that is a metamethod, and has no line.
+    return message, number ~= nil
   end
   if not name then
     name = tail_call and match(full_name, "[^.]*$") or full_name
@@ -49,7 +51,7 @@ local function renamed(message, full_name, name, kind, tail_call)
   return "bad argument #" .. number .. " to '" .. name .. "' " .. text
 end
 
---- Raise what Lua's own function, called by `pcall`, raised about its arguments.
+--- Raise what Lua's own function, called by `pcall`, raised.
 ---@param full_name string "string.rep"
 ---@param message any
 function M.pass_on(full_name, message)
@@ -57,7 +59,8 @@ function M.pass_on(full_name, message)
     error(message, 0)
   end
   local level, name, kind, tail_call = caller()
-  error(renamed(message, full_name, name, kind, tail_call), level)
+  local text, is_others = renamed(message, full_name, name, kind, tail_call)
+  error(text, is_others and 0 or level)
 end
 
 local function settle(full_name, ok, ...)
@@ -65,6 +68,25 @@ local function settle(full_name, ok, ...)
     return ...
   end
   M.pass_on(full_name, (...))
+end
+
+local function settle_bare(ok, ...)
+  if ok then
+    return ...
+  end
+  local message = (...)
+  if type(message) == "string" then
+    message = gsub(message, OURS_AT, "")
+  end
+  error(message, 0)
+end
+
+--- Do by a function of ours what Lua's own does in C, where metamethods are called: a message that says where
+-- it comes from would name a line of ours. In C there is no line, so there is none here.
+---@param fn function
+---@return any ... its results
+function M.bare(fn, ...)
+  return settle_bare(pcall(fn, ...))
 end
 
 --- Call Lua's own function with arguments that it will probably refuse; it calls nothing of the script.

@@ -6,6 +6,7 @@ local blame = require("guard_blame")
 local numbers = require("guard_numbers")
 
 local native_gsub, native_find, sub = string.gsub, string.find, string.sub
+local real_metatable, getinfo = debug.getmetatable, debug.getinfo
 local type, tostring, tonumber, select = type, tostring, tonumber, select
 local concat = table.concat
 local learn, text, same = patterns.learn, patterns.text, patterns.same
@@ -90,15 +91,32 @@ local function by_string(replacement)
   end
 end
 
+local function index(list, key)
+  return list[key]
+end
+
+-- list[key], or with a metatable the same behind `blame.bare`.
+local function value_at(list, key)
+  if real_metatable(list) then
+    return (blame.bare(index, list, key))
+  end
+  return list[key]
+end
+
 local function by_table(replacement)
   return function(...)
     local key = captured(...)
     retrieve(key)
-    return replacement[key]
+    return value_at(replacement, key)
   end
 end
 
 local function by_function(replacement)
+  if getinfo(replacement, "S").what == "C" then
+    return function(subject, ...)
+      return blame.bare(replacement, captured(subject, retrieved(...)))
+    end
+  end
   return function(subject, ...)
     return replacement(captured(subject, retrieved(...)))
   end
@@ -216,7 +234,7 @@ end
 local function looked_up(replacement, reserve)
   local length, checked = 0, SMALL_RESULT
   return function(key)
-    local value = replacement[key]
+    local value = value_at(replacement, key)
     if type(value) == "string" then
       length = length + #value
       if length > checked then

@@ -12,17 +12,45 @@ local native_insert, native_remove, native_sort = table.insert, table.remove, ta
 local type, select, rawequal, pcall = type, select, rawequal, pcall
 local max_integer = math.maxinteger or 2 ^ 53
 local real_metatable = debug.getmetatable
+local native_unpack = table.unpack or unpack
+local native_create = table.create -- luacheck: ignore 143 (Lua 5.5)
 
 local M = {}
 
 local PIECE = 50000 -- elements moved at a time
 local CONCAT_PIECE = 128 -- elements joined at a time; their bytes are only known afterwards
 local SMALL = 65536 -- results below this are not worth asking for
+local MAX_CREATED = 2 ^ 31 -- elements that table.create accepts
 -- Comparisons that table.sort may do by itself, and bytes that they may look at.
 local SORT_LENGTH, SORT_BYTES = 15000, 3000000
 
 local function same(...)
   return ...
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- Elements of a table with a metatable
+--
+-- By functions in C: an error of a metamethod then has no position, as it has none in Lua's own functions,
+-- instead of a line of this file.
+
+local function element(list, index)
+  return (native_unpack(list, index, index))
+end
+
+local function set_element(list, index, value)
+  native_move({ value }, 1, 1, index, list)
+end
+
+local function native_length(list)
+  return #list
+end
+
+local function length_of(list)
+  if real_metatable(list) then
+    return (blame.bare(native_length, list))
+  end
+  return #list
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -37,7 +65,7 @@ end
 local function fetched(reserve, list, separator, first, last)
   local result, count, bytes, checked = {}, 0, 0, SMALL
   for index = first, last do
-    local value = list[index]
+    local value = element(list, index)
     local kind = type(value)
     if kind ~= "string" and kind ~= "number" then
       blame.refuse("table.concat", native_concat, { [index] = value }, "", index, index)
@@ -56,7 +84,10 @@ end
 local function concat_slowly(reserve, list, separator, first, last)
   local from, to = integer(first, 1), last
   if to == nil and type(list) == "table" then
-    to = #list
+    to = length_of(list)
+    if not integer(to) then
+      blame.raise("object length is not an integer")
+    end
   end
   to = integer(to)
   local between = separator == nil and "" or separator
@@ -117,6 +148,56 @@ function M.new_concat(reserve)
 end
 
 -- ---------------------------------------------------------------------------------------------
+-- create, which Lua 5.5 has
+
+-- Bytes of an element in the array part, and of one in the hash part, which is rounded up to a power of two.
+local ELEMENT, RECORD = 9, 48
+
+--- Make `create`.
+---@param reserve fun(bytes: integer) raises when so many more bytes are not allowed
+function M.new_create(reserve)
+  return function(...)
+    local elements, records = ...
+    elements, records = integer(elements, 0) or 0, integer(records, 0) or 0
+    -- A float: the product may be larger than an integer; what is out of range Lua refuses below.
+    local bytes = elements * (ELEMENT + 0.0) + records * (RECORD + 0.0)
+    if
+      bytes > SMALL
+      and elements >= 0
+      and records >= 0
+      and elements < MAX_CREATED
+      and records < MAX_CREATED
+    then
+      reserve(bytes)
+    end
+    return same(blame.refuse("table.create", native_create, ...))
+  end
+end
+
+-- ---------------------------------------------------------------------------------------------
+-- unpack
+
+-- Lua's stack holds a million values, and what comes back through our `pcall` or `resume` stands there twice:
+-- with more, that overflow would be raised out of the `pcall`, so it is refused where `pcall` catches it.
+local MAX_RESULTS = 400000
+
+--- As table.unpack.
+function M.unpack(...)
+  local list, first, last = ...
+  local from, to = integer(first, 1), last
+  if type(list) == "table" and to == nil then
+    to = length_of(list)
+  end
+  to = integer(to)
+  if type(list) ~= "table" or math_type(from) ~= "integer" or math_type(to) ~= "integer" then
+    return same(blame.refuse("table.unpack", native_unpack, ...))
+  elseif from <= to and (to - from >= MAX_RESULTS or to - from < 0) then
+    blame.raise("too many results to unpack")
+  end
+  return native_unpack(list, from, to)
+end
+
+-- ---------------------------------------------------------------------------------------------
 -- move, insert, remove
 
 -- As Lua's own loop: from the end when the ranges overlap that way.
@@ -154,13 +235,15 @@ function M.move(source, first, last, target_first, target)
 end
 
 local function insert_slowly(list, position, value)
-  local length, at = #list, integer(position)
-  if not integer(length) or not at or at < 1 or at > length + 1 or length == max_integer then
+  local length, at = length_of(list), integer(position)
+  if not integer(length) then
+    blame.raise("object length is not an integer")
+  elseif not at or at < 1 or at > length + 1 or length == max_integer then
     return blame.refuse("table.insert", native_insert, {}, position, value)
   elseif at <= length then
     move_pieces(list, at, length, at + 1, list)
   end
-  list[at] = value
+  set_element(list, at, value)
 end
 
 --- As table.insert.
@@ -168,11 +251,14 @@ function M.insert(list, ...)
   local count = select("#", ...)
   if type(list) == "table" then
     if count == 1 then
-      local length = real_metatable(list) or #list
-      if math_type(length) ~= "integer" then
-        return same(blame.refuse("table.insert", native_insert, list, ...))
+      if real_metatable(list) then
+        local length = length_of(list)
+        if math_type(length) ~= "integer" then
+          blame.raise("object length is not an integer")
+        end
+        return set_element(list, length + 1, (...))
       end
-      list[length + 1] = (...)
+      list[#list + 1] = (...)
       return
     elseif count == 2 then
       local position, value = ...
@@ -192,16 +278,18 @@ local function remove_slowly(list, position)
   if type(list) ~= "table" then
     return blame.refuse("table.remove", native_remove, list, position)
   end
-  local length, at = #list, integer(position)
-  if not integer(length) or not at or at ~= length and (at < 1 or at > length + 1) then
+  local length, at = length_of(list), integer(position)
+  if not integer(length) then
+    blame.raise("object length is not an integer")
+  elseif not at or at ~= length and (at < 1 or at > length + 1) then
     return blame.refuse("table.remove", native_remove, {}, position)
   end
-  local value = list[at]
+  local value = element(list, at)
   if at < length then
     move_pieces(list, at + 1, length, at, list)
     at = length
   end
-  list[at] = nil
+  set_element(list, at, nil)
   return value
 end
 
@@ -223,8 +311,16 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- sort
 
+-- Numbers and strings are compared here. What may have a metamethod, or no order, Lua's own sort compares, in
+-- C, as it does without us: it sorts two by one comparison.
 local function less(one, other)
-  return one < other
+  local kind = type(one)
+  if kind == type(other) and (kind == "number" or kind == "string") then
+    return one < other
+  end
+  local two = { other, one }
+  native_sort(two)
+  return rawequal(two[1], one) and not rawequal(one, other)
 end
 
 -- Whether Lua's own comparisons of these elements end soon: numbers, strings that are not long, few tables.

@@ -44,6 +44,10 @@ function M.install(libraries, allowance)
   local table = libraries.table
   table.concat, table.sort = tables.new_concat(reserve), tables.new_sort(is_native)
   table.move, table.insert, table.remove = tables.move, tables.insert, tables.remove
+  table.unpack = tables.unpack
+  if table.create then
+    table.create = tables.new_create(reserve)
+  end
   local globals = libraries._G
   if globals then
     globals.load, globals.collectgarbage = basics.new_load(reserve), basics.collectgarbage

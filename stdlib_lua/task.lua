@@ -12,7 +12,7 @@ local classes = require("classes").by_name
 local enter, park, now, spawn = kernel.enter, kernel.park, kernel.now, kernel.spawn
 local pack, unpack = kernel.pack, kernel.unpack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
-local check_seconds = failure.check_seconds
+local check_seconds, printable = failure.check_seconds, failure.printable
 local getmetatable, type, error, pairs, select = getmetatable, type, error, pairs, select
 local tostring, rawget, concat = tostring, rawget, table.concat
 
@@ -30,7 +30,7 @@ M.is_task = is_task
 -- "task 3" or "task 3 'worker'", for messages.
 local function label(task)
   if rawget(task, "name") then
-    return "task " .. task.id .. " '" .. task.name .. "'"
+    return "task " .. task.id .. " '" .. printable(task.name .. "") .. "'"
   end
   return "task " .. task.id
 end
@@ -258,6 +258,8 @@ local function check_cycle(task, target)
   end
 end
 
+local MAX_REASON = 1000
+
 -- The outcome of an ended task: its values, or its error raised again.
 local function outcome(task)
   if task.state == "done" then
@@ -271,7 +273,9 @@ local function outcome(task)
     error(
       failure.new(
         "cancelled",
-        label(task) .. " was cancelled" .. (task.reason and ": " .. task.reason or "")
+        label(task)
+          .. " was cancelled"
+          .. (task.reason and ": " .. printable(task.reason .. "", MAX_REASON) or "")
       ),
       0
     )

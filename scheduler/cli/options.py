@@ -149,16 +149,21 @@ def _count(option: str, text: str | None) -> int | None:
         return None
     if not text.isascii() or not text.isdigit():
         raise Usage(f"bad {option} {text!r}: expected a whole number")
+    if len(text) > 15:
+        raise Usage(f"bad {option} {text[:30]!r}: expected a whole number of at most 15 digits")
     return int(text)
 
 
 def _limits(found: argparse.Namespace) -> Limits | None:
-    limits = Limits(
-        cpu_s=_seconds("--cpu-limit", found.cpu_limit),
-        memory_bytes=_bytes("--memory-limit", found.memory_limit),
-        output_bytes=_bytes("--output-limit", found.output_limit or ("64M" if found.sandbox else None)),
-        tasks=_count("--max-tasks", found.max_tasks),
-    )
+    try:
+        limits = Limits(
+            cpu_s=_seconds("--cpu-limit", found.cpu_limit),
+            memory_bytes=_bytes("--memory-limit", found.memory_limit),
+            output_bytes=_bytes("--output-limit", found.output_limit or ("64M" if found.sandbox else None)),
+            tasks=_count("--max-tasks", found.max_tasks),
+        )
+    except ValueError as error:
+        raise Usage(f"{error}: see --cpu-limit, --memory-limit, --output-limit, --max-tasks") from None
     if len(limits.given()) == 1:  # the policy
         return None
     if found.engine == "luajit":
@@ -175,6 +180,16 @@ def _seconds(option: str, text: str | None) -> float | None:
         seconds = -1.0
     if not seconds >= 0:
         raise Usage(f"bad {option} {text!r}: expected seconds, a number that is not negative")
+    return seconds
+
+
+def _slice(text: str | None) -> float | None:
+    try:
+        seconds = _seconds("--slice", text)
+    except Usage:
+        seconds = 0.0
+    if seconds == 0.0:
+        raise Usage(f"bad --slice {text!r}: expected seconds greater than 0, as in 0.01, or inf for never")
     return seconds
 
 
@@ -224,5 +239,5 @@ def parse(argv: Sequence[str]) -> Options:
         isolate=found.isolate,
         sandbox=found.sandbox,
         limits=_limits(found),
-        slice_s=None if found.slice is None else _seconds("--slice", found.slice) or 0.0,
+        slice_s=_slice(found.slice),
     )

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -30,6 +31,7 @@ from bridge.errors import (
     SchedulerError,
     ScriptExit,
     WaitingTask,
+    printable,
 )
 from scheduler.clock import virtual_clock
 from scheduler.function import LuaFunction
@@ -48,6 +50,8 @@ __all__ = ["main"]
 
 # Characters of a name or a place in a deadlock report that crosses.
 MAX_WAITING_TEXT = 1000
+# Of the report of a crash.
+MAX_CRASH_TEXT = 8000
 
 
 def main(argv: Sequence[str]) -> NoReturn:
@@ -69,6 +73,8 @@ def main(argv: Sequence[str]) -> NoReturn:
     except BaseException as error:
         if _ran_out_of_memory(error):
             status = OUT_OF_MEMORY
+        else:
+            child.failed(error)
     finally:
         flush_stdout()
         # Tearing the interpreter down takes time, may touch what a script has left, and is of no use.
@@ -126,6 +132,15 @@ class _Child:
         flush_stdout()
         self._peer.post(protocol.Ended(failure, self._counted))
         self._channel.finish()
+
+    def failed(self, error: BaseException) -> None:
+        """Tell the parent of an exception that nobody expected, as the last message."""
+        lines = "".join(traceback.format_exception(error))
+        text = f"the process of the isolated Lua runtime failed: {_first(error)!r}; a bug of the scheduler\n"
+        with contextlib.suppress(Exception):  # then the exit status is all that it hears
+            message = printable(text + lines, MAX_CRASH_TEXT, keep="\n")
+            self._channel.post(protocol.Ended(protocol.Failure("SchedulerCrash", message), self._counted))
+            self._channel.finish()
 
     async def _host(self, start: protocol.Start) -> None:
         async with open_runtime(

@@ -16,6 +16,8 @@ from typing import Any
 
 import attrs
 
+from scheduler.checks import amount_field, check_flag, check_text_map
+
 try:
     import resource
 except ImportError:  # Windows has no such limits: `open_isolated` refuses there.
@@ -31,27 +33,48 @@ CPU_GRACE_S = 1
 NOBODY = 65534
 
 
-def _positive(_limits: object, field: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{field.name} must be greater than 0, got {value!r}")
+# What the operating system takes as a time, and more than anybody waits for.
+MAX_SECONDS = 10**9
+
+_seconds = amount_field(positive=True, infinite=False, most=MAX_SECONDS)
+# Not None: a child that hangs would hang the program.
+_grace = amount_field(optional=False, positive=True, infinite=False, most=MAX_SECONDS)
+_size = amount_field(positive=True, infinite=False)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _flag(_limits: object, field: attrs.Attribute[Any], value: object) -> None:
+    check_flag(field.name, value)
+
+
+def _text_map(_limits: object, field: attrs.Attribute[Any], value: object) -> None:
+    check_text_map(field.name, value)
 
 
 @attrs.frozen(kw_only=True)
 class ProcessLimits:
-    """What the child process of an isolated runtime may use; None is no limit."""
+    """What the child process of an isolated runtime may use; None is no limit.
+
+    Raises:
+        ValueError: an amount that is none; the message names it.
+        TypeError: another field of a wrong type.
+    """
 
     # Address space beyond what the interpreter takes, which is more than the script's data takes.
-    memory_bytes: int | None = attrs.field(default=1024**3, validator=_positive)
+    memory_bytes: int | None = attrs.field(default=1024**3, validator=_size, converter=_whole)
     # Processor time of the process; whole seconds, rounded up.
-    cpu_s: float | None = attrs.field(default=None, validator=_positive)
+    cpu_s: float | None = attrs.field(default=None, validator=_seconds)
     # Whether scripts may open files (and `require` modules).
-    open_files: bool = False
+    open_files: bool = attrs.field(default=False, validator=_flag)
     # The child is killed when it has not answered for so long (real seconds), ...
-    grace_s: float = attrs.field(default=5.0, validator=_positive)
+    grace_s: float = attrs.field(default=5.0, validator=_grace)
     # ... or has not ended so long after everything in it was cancelled.
-    cleanup_s: float = attrs.field(default=5.0, validator=_positive)
+    cleanup_s: float = attrs.field(default=5.0, validator=_grace)
     # Its environment, beside the language and the time zone.
-    environment: Mapping[str, str] = attrs.field(factory=dict)
+    environment: Mapping[str, str] = attrs.field(factory=dict, validator=_text_map)
 
 
 def apply(*, memory_bytes: int | None, cpu_s: float | None, open_files: bool) -> None:

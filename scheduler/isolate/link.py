@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from bridge.errors import RuntimeClosed
+from bridge.errors import ConversionError, RuntimeClosed
 from scheduler.isolate.channel import Channel
 from scheduler.isolate.errors import BadMessage, IsolateDied, explain
 from scheduler.isolate.failures import exception_of
@@ -32,7 +32,14 @@ MAX_WAITING = 200_000
 class Link:
     """One child process as a partner that may stop answering."""
 
-    def __init__(self, process: Process, channel: Channel, limits: ProcessLimits, gone: deque[int]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        channel: Channel,
+        limits: ProcessLimits,
+        gone: deque[int],
+        unsent: Callable[[Any], None],
+    ) -> None:
         """Take over both.
 
         Args:
@@ -40,11 +47,13 @@ class Link:
             channel: the connection to it.
             limits: how long it may take.
             gone: Lua functions that Python has dropped; the child is told with the next message.
+            unsent: takes back what was registered for a message that then could not be sent.
         """
         self.process = process
         self.channel = channel
         self._limits = limits
         self._gone = gone
+        self._unsent = unsent
         # Why it was killed, or that it died.
         self.death: IsolateDied | None = None
         self._last_request = 0
@@ -61,7 +70,11 @@ class Link:
         """
         if self._gone:
             self.channel.post(Released([self._gone.popleft() for _ in range(len(self._gone))]))
-        self.channel.post(message)
+        try:
+            self.channel.post(message)
+        except ConversionError:
+            self._unsent(message)
+            raise
 
     def ask(self, make: Callable[[int], Any], urgent: Callable[[Any], bool]) -> Any:
         """Send a request and block until it is answered: at most until the child's slice is over.
@@ -151,7 +164,7 @@ class Link:
 
     # -- death ---------------------------------------------------------------------------------
 
-    def kill(self, limit: str, what: str) -> None:
+    def kill(self, limit: str | None, what: str) -> None:
         """End the child; the first reason counts. Checkpoint: no."""
         if self.death is None:
             self.death = IsolateDied(

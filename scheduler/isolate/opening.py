@@ -11,10 +11,11 @@ from typing import Any
 
 import trio
 
-from scheduler.isolate.limits import ProcessLimits
+from scheduler.checks import MAX_AMOUNT
+from scheduler.isolate.limits import MAX_SECONDS, ProcessLimits
 from scheduler.isolate.parent import IsolatedDriver
 from scheduler.limits import Limits
-from scheduler.runtime import Runtime, owned
+from scheduler.runtime import Runtime, check_options, owned
 from scheduler.sandbox import Sandbox
 
 __all__ = ["open_isolated"]
@@ -54,6 +55,7 @@ async def open_isolated(
     Raises:
         IsolateDied: the child did not come up, or died; besides what `open_runtime` raises.
     """
+    check_options(engine=engine, params=params, slice_s=slice_s)
     await trio.lowlevel.checkpoint()  # cancelled already: no process starts
     driver = await IsolatedDriver.start(
         engine,
@@ -76,8 +78,9 @@ def _process_limits(budget: Limits | None) -> ProcessLimits:
     # The outer wall: what the budget misses ends the process. Twice, because Lua's heap may double.
     if budget is None:
         return ProcessLimits()
-    memory = budget.memory_bytes
+    given = budget.given()
+    memory, cpu_s = given.get("memory_bytes"), given.get("cpu_s")
     return ProcessLimits(
-        memory_bytes=1024**3 if memory is None else int(memory * 2) + 64 * 1024**2,
-        cpu_s=None if budget.cpu_s is None else budget.cpu_s + 5,
+        memory_bytes=1024**3 if memory is None else min(int(memory * 2) + 64 * 1024**2, MAX_AMOUNT),
+        cpu_s=None if cpu_s is None else min(cpu_s + 5, MAX_SECONDS),
     )

@@ -19,7 +19,7 @@ import msgspec
 import outcome
 import trio
 
-from bridge.errors import ConversionError, RuntimeClosed, WrongThread
+from bridge.errors import ConversionError, RuntimeClosed, SchedulerCrash, WrongThread
 from scheduler.endings import Endings
 from scheduler.isolate import protocol
 from scheduler.isolate.calls import Calls
@@ -54,13 +54,15 @@ class IsolatedDriver:
         self._thread = threading.get_ident()
         self.closed = False
         self._said_goodbye = False
+        # What went wrong here, not in the child.
+        self._bug: SchedulerCrash | None = None
         self._converter = IsolatedValues(cast(Any, self), exact_integers=exact_integers)
         encoder, decoder = protocol.codec(protocol.FromChild, encode=_refuse, decode=self._converter.decode)
         channel = Channel(process.connection, encoder, decoder)
         # As in Values.
         self._sandbox: Sandbox | None = None
         self._registered: list[str] = []
-        self._link = Link(process, channel, limits, self._converter.gone)
+        self._link = Link(process, channel, limits, self._converter.gone, self._converter.unsent)
         self.endings = Endings(self.cancel_all)
         self._last_task = 0
         self._modules = Modules()
@@ -167,7 +169,7 @@ class IsolatedDriver:
                         nursery.cancel_scope.cancel()
                     await self._link.process.end()
                     if not self._said_goodbye:
-                        self.endings.crash(self._link.cause_of_death())
+                        self.endings.crash(self._bug or self._link.cause_of_death())
                     await self._calls.end()
             finally:
                 await self._link.process.end()
@@ -189,17 +191,39 @@ class IsolatedDriver:
         while inbox and self._link.death is None:
             message = inbox.popleft()
             try:
-                _ACTIONS[type(message)](self, message)
-            except Exception as error:  # whatever a message leads to: host functions' own are caught inside
+                self._act_on(message)
+            except BadMessage as error:
                 self._link.violated(error)
+            except Exception as error:  # host functions' own are caught inside
+                name = type(message).__name__
+                self._bug = SchedulerCrash(
+                    f"acting on the message {name} of an isolated Lua runtime failed: {error!r}; "
+                    "this is a bug of the scheduler"
+                )
+                self._bug.__cause__ = error
+                self._link.kill(None, "could not be served any more")
+
+    def _act_on(self, message: Any) -> None:
+        action = _ACTIONS.get(type(message))
+        if action is None:
+            raise BadMessage(f"{type(message).__name__} at this time")
+        action(self, message)
+
+    def _task_number(self, number: int) -> IsolatedTask:
+        task = self.endings.tasks.get(number)
+        if task is None:
+            raise BadMessage(f"there is no task {number}")
+        assert isinstance(task, IsolatedTask)
+        return task
 
     # -- what the child says -------------------------------------------------------------------
 
     def _spawned_there(self, message: protocol.Spawned) -> None:
-        self.endings.tasks[message.task].id = message.id
+        self._task_number(message.task).id = message.id
 
     def _done(self, message: protocol.Done) -> None:
-        task = self.endings.tasks.pop(message.task)
+        task = self._task_number(message.task)
+        del self.endings.tasks[message.task]
         if message.failure is not None:
             self.endings.failed(task, self._exception(message.failure))
             return
@@ -299,7 +323,7 @@ class IsolatedDriver:
         spec = self._functions.spec(number)
         try:
             self._ask(lambda request: protocol.Register(request, spec))
-        except ValueError:
+        except (ValueError, ConversionError):
             self._functions.forget(number)
             raise
         self._registered.append(name)

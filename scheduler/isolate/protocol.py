@@ -108,7 +108,7 @@ class Start(_Message):
 
 
 class SpawnSource(_Message):
-    """Answered: (None,) or (Lua's message for a syntax error,)."""
+    """Answered by `Answer` with None, or by `Refused` (a syntax error)."""
 
     request: int
     # The parent's number of the task.
@@ -232,7 +232,7 @@ FromParent = (
 
 
 class Failure(_Message):
-    """An exception of the child; `kind` is a key of parent.py's table."""
+    """An exception of the child; `kind` is a key of the tables in failures.py."""
 
     kind: str
     message: str

@@ -6,8 +6,9 @@ of. Does not belong here: host functions (calls.py), tasks (parent.py).
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -24,6 +25,7 @@ from scheduler.isolate.protocol import (
     ITERATOR_VALUE,
     Ext,
 )
+from scheduler.isolate.spec import FunctionSpec
 
 __all__ = ["IsolatedFunction", "IsolatedValues", "Objects"]
 
@@ -114,6 +116,8 @@ class IsolatedValues(Converter):
         self.objects = Objects()
         # Lua functions that Python has dropped and the child has not been told of.
         self.gone: deque[int] = deque()
+        # What the conversion under way has numbered; None between conversions.
+        self._made: list[Ext] | None = None
 
     def arguments(self, values: Iterable[Any]) -> list[Any]:
         """Convert several values for the child.
@@ -121,7 +125,60 @@ class IsolatedValues(Converter):
         Raises:
             ConversionError: names the place.
         """
-        return [self.to_lua(value) for value in values]
+        with self._all_or_nothing():
+            return [self.to_lua(value) for value in values]
+
+    def to_lua(self, value: Any) -> Any:
+        """As Converter.to_lua; what fails leaves nothing numbered."""
+        with self._all_or_nothing():
+            return super().to_lua(value)
+
+    def results(self, value: Any) -> tuple[Any, ...]:
+        """As Converter.results; what fails leaves nothing numbered."""
+        with self._all_or_nothing():
+            return super().results(value)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        # The child drops what it has got, so nobody would drop what was never sent.
+        if self._made is not None:
+            yield  # a part of a larger conversion
+            return
+        made = self._made = []
+        try:
+            yield
+        except BaseException:
+            for ext in made:
+                self._undo(ext)
+            raise
+        finally:
+            self._made = None
+
+    def unsent(self, message: Any) -> None:
+        """Take back what was numbered for a message that could not be sent."""
+        seen: set[int] = set()
+        todo = [getattr(message, field) for field in message.__struct_fields__]
+        while todo:
+            item = todo.pop()
+            if isinstance(item, Ext):
+                self._undo(item)
+            elif isinstance(item, dict | list | tuple) and id(item) not in seen:
+                seen.add(id(item))
+                todo.extend(item.values() if isinstance(item, dict) else item)
+
+    def _undo(self, ext: Ext) -> None:
+        content = msgspec.msgpack.decode(ext.data)
+        if ext.code == HANDLE:
+            self.objects.drop(content, 1)
+        elif ext.code == HOST_FUNCTION:
+            self.functions.release(msgspec.convert(content, FunctionSpec).number)
+        elif ext.code == ITERATOR_VALUE:
+            self.functions.drop(content[0])
+
+    def _numbered(self, ext: Ext) -> Ext:
+        if self._made is not None:
+            self._made.append(ext)
+        return ext
 
     # -- from the child ------------------------------------------------------------------------
 
@@ -159,16 +216,17 @@ class IsolatedValues(Converter):
     def host_function(self, function: Callable[..., Any]) -> Any:
         """Return what stands for a Python function."""
         number = self.functions.anonymous(function)
-        return Ext(HOST_FUNCTION, msgspec.msgpack.encode(self.functions.spec(number)))
+        return self._numbered(Ext(HOST_FUNCTION, msgspec.msgpack.encode(self.functions.spec(number))))
 
     def iterator(self, iterator: Any) -> Any:
         """Return what stands for an iterator."""
         number = self.functions.add_stream(type(iterator).__name__, iterator)
-        return Ext(ITERATOR_VALUE, msgspec.msgpack.encode((number, self.functions.asynchronous[number])))
+        content = number, self.functions.asynchronous[number]
+        return self._numbered(Ext(ITERATOR_VALUE, msgspec.msgpack.encode(content)))
 
     def handle(self, value: object) -> Any:
         """Return what stands for a Python object."""
-        return self.objects.handle(value)
+        return self._numbered(self.objects.handle(value))
 
     def object_of(self, table: Any) -> object | None:
         """Return nothing: the decoder finds objects."""

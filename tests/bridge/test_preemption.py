@@ -19,6 +19,7 @@ from conftest import GIVE_UP_S, Lua, Shell, opened
 
 import scheduler
 from bridge import preemption
+from bridge.preemption import Preemption
 from scheduler.driver import Driver
 
 pytestmark = pytest.mark.slow
@@ -506,3 +507,39 @@ async def test_a_failure_nobody_joins_ends_a_scope_whose_body_never_waits(engine
               while true do end
             end)
         """) == (False, "failed")
+
+
+class Memory:
+    """A C API and an arming without Lua: hooks in a dict, and what was written in a list."""
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, Any] = {1: (5, 8, 1)}  # of the kernel loop
+        self.log: list[tuple[str, int]] = []
+
+    def keep_global(self, _reader: int, _name: bytes) -> int:
+        return 7
+
+    def make_hook(self, _callback: Any) -> int:
+        return 999
+
+    def thread_at(self, _reader: int, _array: int, level: int) -> int | None:
+        return {1: 100, 2: 200}.get(level)  # a task's coroutine, and nobody
+
+    def get_hook(self, state: int) -> Any:
+        return self.hooks.get(state, (None, 0, 0))
+
+    def arm(self, state: int, hook: int, instructions: int) -> None:
+        self.hooks[state] = (hook, 8, instructions)
+        self.log.append(("arm", state))
+
+    def remind(self, state: int) -> None:
+        self.log.append(("remind", state))
+
+
+def test_each_look_reminds_the_function_that_runs() -> None:
+    """The flag was written once a slice; one that a returning function got left a loop alone for ever."""
+    memory: Any = Memory()
+    preemption = Preemption(memory, memory, reader=0, levels=b"levels", stop=lambda: b"")
+    for _ in range(3):
+        preemption.reach(1)
+    assert memory.log == [("arm", 100), ("remind", 100), ("remind", 100)]

@@ -195,6 +195,18 @@ def test_version_and_help(shell: Shell) -> None:
         ),
         (["--timeout", "-1", "script.lua"], "bad --timeout '-1': expected seconds"),
         (["--timeout", "nan", "script.lua"], "bad --timeout 'nan': expected seconds"),
+        (
+            ["--slice", "0", "script.lua"],
+            "bad --slice '0': expected seconds greater than 0, as in 0.01, or inf",
+        ),
+        (["--slice", "-1", "script.lua"], "bad --slice '-1': expected seconds greater than 0"),
+        (["--slice", "nan", "script.lua"], "bad --slice 'nan': expected seconds greater than 0"),
+        (["--slice", "x", "script.lua"], "bad --slice 'x': expected seconds greater than 0"),
+        (["--max-tasks", "9" * 5000, "script.lua"], "expected a whole number of at most 15 digits"),
+        (
+            ["--memory-limit", "9" * 20 + "G", "script.lua"],
+            "memory_bytes must be at most 2**53 (or math.inf)",
+        ),
         (["--engine", "lua99", "script.lua"], "invalid choice: 'lua99'"),
     ],
 )

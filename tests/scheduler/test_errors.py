@@ -21,6 +21,7 @@ from bridge.errors import (
     ScriptExit,
     TaskCancelled,
     TaskTimeout,
+    printable,
 )
 
 # -- LuaError ------------------------------------------------------------------------------------
@@ -304,6 +305,75 @@ async def test_generators_that_sleep_between_their_yields(lua: Lua) -> None:
 
 
 # -- deadlocks -----------------------------------------------------------------------------------
+
+
+ODD = "\x1b[2J\n\x9b\x00\N{RIGHT-TO-LEFT OVERRIDE}é" + "n" * 1_000_000
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+async def test_reports_print_no_control_characters_and_no_long_names(isolate: bool) -> None:
+    """ESC sequences and line breaks in the names of events went to the terminal as they were."""
+    with pytest.raises(DeadlockError) as caught:
+        async with opened(detect_deadlock=True, isolate=isolate) as runtime:
+            runtime.spawn(
+                "local odd = ...\n"
+                "local waits = load('event.wait(...)', '@' .. odd:sub(1, 40))\n"
+                "local a = task.spawn_with({ name = odd }, waits, odd)\n"
+                "task.spawn(function() a:join() end)",
+                ODD,
+                name=ODD,
+            )
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 4
+    assert all(line.isprintable() and len(line) < 800 for line in lines), lines
+    shown = r"'\x1b[2J\n\x9b\x00\u202eén"
+    assert f"task 2 {shown}" in lines[2]
+    assert r"waits for event '\x1b[2J\n\x9b\x00" in lines[2]
+    assert r"the end of task 2 '\x1b[2J\n" in lines[3]
+
+
+async def test_errors_print_no_control_characters_of_names() -> None:
+    """Nor do failures, limits, cancellations and what Lua says of tasks."""
+    async with opened() as runtime:
+        with pytest.raises(LuaError) as caught:
+            await runtime.run(
+                "local t = { [...] = function(f) f() end }\n"
+                "task.spawn_with({ name = ... }, function(name) t[name](error) end, ...):join()",
+                ODD,
+            )
+        report = caught.value.report()
+        assert (len(report) < 3000, set(report) - {"\n", "\t"}) == (
+            True,
+            set(filter(str.isprintable, report)),
+        )
+        with pytest.raises(scheduler.TaskCancelled) as cancelled:
+            await runtime.run("task.current():cancel(...) task.sleep(1)", ODD, name=ODD)
+        assert (len(str(cancelled.value)) < 1500, str(cancelled.value).isprintable()) == (True, True)
+        told, itself = await runtime.run(
+            "local t = task.spawn_with({ name = ... }, task.sleep, 1)\n"
+            "t:cancel(...)\n"
+            "local _, err = pcall(t.join, t)\n"
+            "local _, itself = pcall(task.current().join, task.current())\n"
+            "return tostring(err), itself",
+            ODD,
+            name=ODD,
+        )
+        for message in (told, itself):
+            assert r"\x1b[2J\n\x9b\x00" in message
+            assert (len(message) < 1500, "\x1b" in message, "\x9b" in message) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain 'é'", "plain 'é'"),
+        ("a\tb\x7f", r"a\tb\x7f"),
+        ("n" * 101, "n" * 100 + "..."),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_printable_escapes_and_cuts(text: str, shown: str) -> None:
+    assert printable(text) == shown
 
 
 async def test_e34_e35_deadlock_lists_every_waiting_task_with_wait_and_line(lua: Lua) -> None:

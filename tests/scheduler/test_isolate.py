@@ -698,6 +698,58 @@ def test_messages_are_cut_at_any_place() -> None:
 
 
 @real_time
+async def test_what_could_not_be_sent_leaves_nothing_behind() -> None:
+    """Objects, functions and iterators of a refused message stayed registered until the runtime's end."""
+
+    def things(last: Any) -> list[Any]:
+        return [object(), lambda: None, iter([1]), {"deep": [object()]}, last]
+
+    too_long, surrogate = b"x" * (MAX_BYTES + 1), "\ud800"
+
+    async def later(kind: str) -> Any:
+        await trio.lowlevel.checkpoint()
+        return things(too_long if kind == "long" else surrogate)
+
+    def fail() -> None:
+        raise ValueError("x" * (MAX_BYTES + 1))
+
+    async with open_isolated() as runtime:
+        driver: Any = runtime._driver
+        runtime.register("now", lambda kind: things(too_long if kind == "long" else surrogate))
+        runtime.register("several", lambda: (*things(1), surrogate))
+        runtime.register("later", later)
+        runtime.register("fail", fail)
+
+        def registered() -> tuple[int, ...]:
+            functions = driver._functions
+            return (
+                len(driver._converter.objects),
+                len(functions._functions),
+                len(functions._anonymous),
+                len(functions._streams),
+            )
+
+        before = registered()
+        await runtime.run(
+            "for _, fn in ipairs({ now, later }) do pcall(fn, 'long') pcall(fn, 'surrogate') end\n"
+            "pcall(several) pcall(fail) collectgarbage() collectgarbage()"
+        )
+        for last in (too_long, surrogate):
+            for call in (
+                lambda last=last: runtime.spawn("return 1", *things(1), things(last)),
+                lambda last=last: runtime.emit("event", *things(1), things(last)),
+            ):
+                with pytest.raises(scheduler.ConversionError):
+                    call()
+        runtime.emit("anything")
+        await runtime.run("task.yield() collectgarbage() collectgarbage() task.yield()")
+        # The errors that scripts caught hold exceptions.
+        assert registered()[1:] == before[1:]
+        assert registered()[0] <= 6
+        assert not driver.endings.tasks
+
+
+@real_time
 @pytest.mark.parametrize(
     "message",
     [
@@ -718,6 +770,29 @@ async def test_a_lying_child_is_killed(message: Any) -> None:
             driver._link.channel.wake()
             await trio.sleep(60)
     assert caught.value.limit == "protocol"
+
+
+@real_time
+async def test_a_bug_of_ours_in_the_child_is_told() -> None:
+    """Only "ended with exit status 1" was left of it."""
+    with pytest.raises(scheduler.SchedulerCrash, match=r"failed: KeyError.*a bug of the scheduler") as caught:
+        async with open_isolated() as runtime:
+            driver: Any = runtime._driver
+            driver._link.channel.post(protocol.Reply(12345, [b"ok"]))  # to a call that it has not made
+            await trio.sleep(60)
+    assert "in replied" in str(caught.value)
+
+
+@real_time
+async def test_a_bug_of_ours_in_the_parent_does_not_blame_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was reported as a breach of the protocol by the child."""
+    with pytest.raises(scheduler.SchedulerCrash, match=r"Call .*ZeroDivisionError.*a bug of") as caught:
+        async with open_isolated() as runtime:
+            driver: Any = runtime._driver
+            runtime.register("fn", print)
+            monkeypatch.setattr(driver._calls, "begin", lambda _message: 1 / 0)
+            await runtime.run("fn()")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_exit_statuses_are_explained() -> None:

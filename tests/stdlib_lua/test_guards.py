@@ -383,6 +383,115 @@ def test_bombs_hold_without_guards_what_they_promise(lua: Any) -> None:
     assert gap > 0.05
 
 
+# Metamethods and callbacks that fail: functions in C, no functions at all, and those that blame their caller.
+FAILING_METHODS = r"""
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=string.len}))
+table.concat(setmetatable({}, {__len=string.rep}))
+table.concat(setmetatable({}, {__len=function() return {} end}))
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=5}))
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=function(t, i) return t.x.y end}))
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=function(t, i) error('mine', 2) end}))
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=function(t, i) error('mine') end}))
+table.concat(setmetatable({}, {__len=function() return 3 end, __index=function(t, i) error({}) end}))
+table.insert(setmetatable({}, {__len=string.rep}), 1)
+table.insert(setmetatable({}, {__len=string.rep}), 1, 2)
+table.insert(setmetatable({}, {__newindex=string.rep}), 1)
+table.insert(setmetatable({}, {__newindex=string.rep}), 1, 2)
+table.insert(setmetatable({}, {__len=function() return 5 end, __index=string.rep}), 1, 2)
+table.insert(setmetatable({}, {__newindex=5}), 1, 2)
+table.insert(setmetatable({}, {__newindex=function() error('mine', 2) end}), 1)
+table.remove(setmetatable({}, {__len=string.rep}))
+table.remove(setmetatable({}, {__len=string.rep}), 1)
+table.remove(setmetatable({}, {__len=function() return 5 end, __index=string.rep}), 1)
+table.remove(setmetatable({}, {__len=function() return 5 end, __index=string.rep}))
+table.remove(setmetatable({1,2,3}, {__len=function() return 5 end, __newindex=string.rep}), 5)
+table.remove(setmetatable({}, {__len=function() return 5 end, __index=5}), 5)
+table.move(setmetatable({}, {__index=string.rep}), 1, 5, 2)
+table.move(setmetatable({}, {__index=5}), 1, 5, 2)
+table.sort(setmetatable({}, {__len=string.rep}))
+table.sort(setmetatable({}, {__len=function() return 5 end, __index=string.rep}))
+table.sort(setmetatable({1, {}}, {}))
+table.sort(setmetatable({{}, {}}, {}))
+table.sort(setmetatable({{}, {}}, {}), string.rep)
+table.sort({{}, {}}, string.rep)
+(function(t) for i = 1, 200 do t[i] = {} end table.sort(t) end)({})
+(function(t, m) m = {__lt=string.rep} for i = 1, 101 do t[i] = setmetatable({}, m) end table.sort(t) end)({})
+(function(t) for i = 1, 20000 do t[i] = i end t[5] = 'x' table.sort(t) end)({})
+string.gsub('abc', '.', setmetatable({}, {__index=string.rep}))
+string.gsub('abc', '.', setmetatable({}, {__index=5}))
+string.gsub('abc', '.', error)
+string.gsub(('a'):rep(300), '.-.-.-.-.-.-.-', setmetatable({}, {__index=string.rep}))
+string.gsub(('a'):rep(300), '.-.-.-.-.-.-.-', setmetatable({}, {__index=5}))
+string.gsub(('a'):rep(300), '.-.-.-.-.-.-.-', {})
+string.gsub(('a'):rep(300), '.-.-.-.-.-.-.-', function() return {} end)
+string.format('%s', setmetatable({}, {__tostring=string.rep}))
+string.format('%s', setmetatable({}, {__tostring=function() error('mine', 2) end}))
+string.format('%s', setmetatable({}, {__tostring=function() return 5 end}))
+string.format('%s', setmetatable({}, {__tostring=5}))
+load(setmetatable({}, {__call=function() end}))
+load(function() error('mine', 2) end)
+load(error)
+collectgarbage('x')
+collectgarbage(5, 'x')
+string.rep('x', {}, 'y')
+string.rep(setmetatable({}, {__tostring=string.rep}), 5)
+"""
+
+
+@pytest.mark.parametrize("code", FAILING_METHODS.strip().splitlines())
+def test_error_of_a_metamethod_does_not_name_a_line_of_ours(lua: Any, code: str) -> None:
+    """A metamethod in C blamed "[scheduler]/guard_tables.lua:40"; Lua's own functions blame nobody."""
+    native, guarded = lua.globals()[b"both"](f"local a, b, c = {code}\nreturn a, b, c".encode())
+    assert guarded == native
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "table.unpack({1, 2, 3})",
+        "table.unpack({1, 2, 3}, 2)",
+        "table.unpack({1, 2, 3}, '2', 3.0)",
+        "table.unpack({1, 2, 3}, 3, 1)",
+        "table.unpack({1}, math.maxinteger, math.mininteger)",
+        "table.unpack({1}, math.mininteger, math.maxinteger)",
+        "table.unpack({1}, 1.5)",
+        "table.unpack({1}, {})",
+        "table.unpack('abc')",
+        "table.unpack({}, 1, 1e8)",
+        "table.unpack(setmetatable({}, {__len = load('return 2'), __index = string.rep}))",
+        "table.unpack(setmetatable({}, {__len = load('return {}')}))",
+    ],
+)
+def test_unpack_is_as_luas_own(lua: Any, code: str) -> None:
+    native, guarded = lua.globals()[b"both"](f"local a, b, c = {code}\nreturn a, b, c".encode())
+    assert guarded == native
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "table.create()",
+        "table.create(-1)",
+        "table.create(1.5)",
+        "table.create(5, 'x')",
+        "table.create(1 << 40)",
+        "table.create(1, 1 << 40)",
+        "#table.create(10, 10)",
+    ],
+)
+def test_create_is_as_luas_own(code: str) -> None:
+    native, guarded = machine("lua55").globals()[b"both"](f"local a = {code}\nreturn a".encode())
+    assert guarded == native
+
+
+@pytest.mark.parametrize("code", ["table.create(1 << 26)", "table.create(0, 1 << 24)", "table.create(2^26)"])
+def test_large_table_is_refused_before_it_is_made(code: str) -> None:
+    """`table.create(1 << 26)` asked for 604 MB before it was noticed."""
+    lua = machine("lua55", memory=100_000_000)
+    code = f"local ok, why = pcall({code[:12]}, {code[13:-1]}) return why, collectgarbage('count') < 50000"
+    assert lua.globals()[b"compile"](lua.globals()[b"guarded"], code.encode())() == b"true|memory limit|true"
+
+
 # -- memory -------------------------------------------------------------------------------------------
 
 

@@ -595,12 +595,29 @@ async def test_bad_specification_of_spawn_with_names_it(lua: Lua) -> None:
         ({"memory_bytes": "5M"}, "memory_bytes must be a number that is not negative, got '5M'"),
         ({"tasks": True}, "tasks must be a number that is not negative, got True"),
         ({"wall_s": float("nan")}, "wall_s must be a number that is not negative, got nan"),
-        ({"policy": "x"}, "policy"),
+        ({"policy": "x"}, "policy must be one of 'kill', 'throttle', 'warn', got 'x'$"),
+        ({"policy": ["kill"]}, r"policy must be one of .*, got \['kill'\]$"),
+        ({"tasks": 2**70}, r"tasks must be at most 2\*\*53 \(or math.inf\), got 1180591620717411303424$"),
+        ({"memory_bytes": 10**400}, r"memory_bytes must be at most .*, got an integer of 1329 bits$"),
+        ({"memory_bytes": 1e300}, r"memory_bytes must be at most .*, got 1e\+300$"),
     ],
 )
 def test_bad_limits_of_python_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Limits(**given)
+
+
+@pytest.mark.parametrize("call", ["pcall(table.unpack, t)", "xpcall(table.unpack, tostring, t)"])
+async def test_so_many_values_that_the_stack_overflows_come_back_as_an_error(
+    engine_with_close: str, call: str
+) -> None:
+    """The overflow of our own `pcall`, which handles the results, was raised out of it."""
+    async with opened(engine_with_close, limits=Limits(cpu_s=100)) as runtime:
+        code = f"local t = {{}} for i = 1, 9e5 do t[i] = i end return {call}"
+        ok, message = await runtime.run(code)
+        assert (ok, message) == (False, "too many results to unpack")
+        code = "local t = {} for i = 1, 4e5 do t[i] = i end return select('#', pcall(pcall, table.unpack, t))"
+        assert await runtime.run(code) == 400_002
 
 
 async def test_luajit_refuses_limits() -> None:
