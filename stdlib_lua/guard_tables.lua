@@ -175,29 +175,6 @@ function M.new_create(reserve)
 end
 
 -- ---------------------------------------------------------------------------------------------
--- unpack
-
--- Lua's stack holds a million values, and what comes back through our `pcall` or `resume` stands there twice:
--- with more, that overflow would be raised out of the `pcall`, so it is refused where `pcall` catches it.
-local MAX_RESULTS = 400000
-
---- As table.unpack.
-function M.unpack(...)
-  local list, first, last = ...
-  local from, to = integer(first, 1), last
-  if type(list) == "table" and to == nil then
-    to = length_of(list)
-  end
-  to = integer(to)
-  if type(list) ~= "table" or math_type(from) ~= "integer" or math_type(to) ~= "integer" then
-    return same(blame.refuse("table.unpack", native_unpack, ...))
-  elseif from <= to and (to - from >= MAX_RESULTS or to - from < 0) then
-    blame.raise("too many results to unpack")
-  end
-  return native_unpack(list, from, to)
-end
-
--- ---------------------------------------------------------------------------------------------
 -- move, insert, remove
 
 -- As Lua's own loop: from the end when the ranges overlap that way.

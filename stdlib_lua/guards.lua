@@ -44,7 +44,6 @@ function M.install(libraries, allowance)
   local table = libraries.table
   table.concat, table.sort = tables.new_concat(reserve), tables.new_sort(is_native)
   table.move, table.insert, table.remove = tables.move, tables.insert, tables.remove
-  table.unpack = tables.unpack
   if table.create then
     table.create = tables.new_create(reserve)
   end

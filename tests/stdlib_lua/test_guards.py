@@ -448,28 +448,6 @@ def test_error_of_a_metamethod_does_not_name_a_line_of_ours(lua: Any, code: str)
 @pytest.mark.parametrize(
     "code",
     [
-        "table.unpack({1, 2, 3})",
-        "table.unpack({1, 2, 3}, 2)",
-        "table.unpack({1, 2, 3}, '2', 3.0)",
-        "table.unpack({1, 2, 3}, 3, 1)",
-        "table.unpack({1}, math.maxinteger, math.mininteger)",
-        "table.unpack({1}, math.mininteger, math.maxinteger)",
-        "table.unpack({1}, 1.5)",
-        "table.unpack({1}, {})",
-        "table.unpack('abc')",
-        "table.unpack({}, 1, 1e8)",
-        "table.unpack(setmetatable({}, {__len = load('return 2'), __index = string.rep}))",
-        "table.unpack(setmetatable({}, {__len = load('return {}')}))",
-    ],
-)
-def test_unpack_is_as_luas_own(lua: Any, code: str) -> None:
-    native, guarded = lua.globals()[b"both"](f"local a, b, c = {code}\nreturn a, b, c".encode())
-    assert guarded == native
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
         "table.create()",
         "table.create(-1)",
         "table.create(1.5)",
