@@ -119,7 +119,9 @@ local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
 local leave -- function(scope, task, ok, ...): ends the scope around a body; set by scope.lua
 local wind_up -- function(task): ends scopes the body left open; set by scope.lua
-local cancels = 0 -- cancelled scopes that are still open; 0 means no check is needed
+-- Cancelled scopes that are still open, and tasks that are telling their error (`tell`): 0 means that a wait
+-- needs no check.
+local cancels = 0
 
 --- Let scope.lua in: it is written on top of this file.
 function M.connect(hooks)
@@ -185,10 +187,11 @@ M.reschedule = reschedule
 
 --- `reschedule` for the tasks in list[1] to list[last], which lets them go; false entries are skipped.
 function M.reschedule_all(list, last, result)
+  -- `timed`: an absent field is searched for in Task, too, and 10,000 waiters' records are in no cache.
   for i = 1, last do
     local task = list[i]
     list[i] = nil
-    local plain = task and task.wait and not (classified or instrument or task.timer)
+    local plain = task and task.wait and not (classified or instrument or timed > 0 and task.timer)
     if task and not plain then
       reschedule(task, result)
     elseif plain then
@@ -207,16 +210,34 @@ local function is_memory_error(value)
   return type(value) == "string" and sub(value, -#NO_MEMORY) == NO_MEMORY
 end
 
--- The first thing that runs on a task's own coroutine.
+local function stop_telling(task)
+  if task.telling then
+    task.telling = nil
+    cancels = cancels - 1
+  end
+end
+
+--- Make the text of the error that ends the running task. The script's own methods may run, but not wait.
+function M.tell(task, failed)
+  if not task.telling then
+    task.telling = true
+    cancels = cancels + 1
+  end
+  failure.render(failed)
+  stop_telling(task)
+end
+
+-- The last thing that runs on a task's own coroutine.
 local conclude
-function conclude(task, ok, ...)
+function conclude(ok, ...)
+  local task = tasks[levels[1]]
   if not ok and out_of_memory and is_memory_error((...)) and out_of_memory(task) then
-    return conclude(task, false, CANCEL) -- its limit, not its error
+    return conclude(false, CANCEL) -- its limit, not its error
   end
   if task.own or task.inner then
     local own = task.own
     if own and not own.closed then
-      return conclude(task, xpcall(leave, on_error, own, task, ok, ...))
+      return conclude(xpcall(leave, on_error, own, task, ok, ...))
     elseif task.inner then
       wind_up(task)
     end
@@ -230,15 +251,16 @@ function conclude(task, ok, ...)
     local failed = failure.capture((...), task)
     if task.watched then
       -- Here, where a __tostring of the script's that never ends can be stopped; before the task has ended,
-      -- for it may be set aside meanwhile. It may not wait.
-      task.telling = true
-      failure.render(failed)
-      task.telling = nil
+      -- for it may be set aside meanwhile.
+      M.tell(task, failed)
     end
     task.state, task.on = "failed", failed
   end
   if task.struck then
     sethook() -- preemption.lua's: no script code is left to raise in
+  end
+  if cancels > 0 then
+    stop_telling(task) -- the mark may have ended `tell`
   end
   ended_count = ended_count + 1
   ended(task)
@@ -247,9 +269,10 @@ function conclude(task, ok, ...)
   end
 end
 
--- Bodies keep their frames small: a parked task whose stack outgrows Lua's first 40 slots costs 640
--- bytes more.
-local function start(task)
+-- `body` and `park` keep their frames small: a parked task whose stack outgrows Lua's first 40 slots, of
+-- which Lua wants 20 free for the yield, costs 640 bytes more.
+local function start()
+  local task = tasks[levels[1]]
   local fn = task.fn
   task.fn = nil -- its slot in the record serves for the waits
   return fn
@@ -264,20 +287,29 @@ end
 -- Coroutines whose task has ended, ready for another: making one costs more than all the rest of a spawn.
 -- One that a script has seen (coroutine.running) is not used again: it may be a key in the script's tables.
 local spare, nspare = {}, 0
-local MAX_SPARE = 1000 -- about 1 MB
+-- 10,000 are about 10 MB: a round in which so many tasks end makes the next 10,000 without new ones. 1,000
+-- while nothing runs, and for good once memory is limited, for what is kept counts as used.
+local FEW_SPARE, MANY_SPARE = 1000, 10000
+local max_spare = MANY_SPARE
 local seen = setmetatable({}, { __mode = "k" })
 M.seen = seen
 
--- What such a coroutine does, one task after the other.
+local function forget_spare()
+  for i = FEW_SPARE + 1, nspare do
+    spare[i] = nil
+  end
+  nspare = nspare < FEW_SPARE and nspare or FEW_SPARE
+end
+
+-- What such a coroutine does, one task after the other. No variable: see `start`.
 local function body()
   while true do
-    local task = tasks[levels[1]]
-    if cancels > 0 and is_cancelled(task) then
-      conclude(task, false, CANCEL)
-    elseif task.on then
-      conclude(task, xpcall(start(task), on_error, take_arguments(task)))
+    if cancels > 0 and is_cancelled(tasks[levels[1]]) then
+      conclude(false, CANCEL)
+    elseif tasks[levels[1]].on then
+      conclude(xpcall(start(), on_error, take_arguments(tasks[levels[1]])))
     else
-      conclude(task, xpcall(start(task), on_error))
+      conclude(xpcall(start(), on_error))
     end
     if seen[levels[1]] then
       return DEAD
@@ -476,6 +508,16 @@ local function enter()
 end
 M.enter = enter
 
+-- Both off the common path of `park`: absent fields of a task are searched for in its methods, too, and where
+-- Lua can yield a task has not ended.
+local function check_wait(task, kind)
+  if task.telling then
+    no_wait(task, 3)
+  elseif not kind.stubborn then
+    check_cancelled(task)
+  end
+end
+
 --- Raise where the running task could not wait, neither by a yield nor through the portal.
 local function check_place()
   if not isyieldable() then
@@ -529,39 +571,45 @@ end
 ---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
 local function park(kind, on, at)
-  local task = tasks[levels[1]]
-  if not task or task.state or task.telling then
-    no_wait(task, 2)
-  end
-  if cancels > 0 and not kind.stubborn then
-    check_cancelled(task)
-  end
-  local yieldable = isyieldable()
-  if not yieldable then
-    check_place()
-  end
-  if kind.queued then
-    local last = on.last + 1
-    on.last = last
-    on[last] = task
-    task.slot = last
-  elseif kind.begin then
-    kind.begin(task, on)
+  do
+    local yieldable = isyieldable()
+    local task = tasks[levels[1]]
+    if not task then
+      no_wait(task, 2)
+    elseif cancels > 0 then
+      check_wait(task, kind)
+    end
+    if not yieldable then
+      if task.state then
+        no_wait(task, 2)
+      end
+      check_place()
+    end
+    if kind.queued then
+      local last = on.last + 1
+      on.last = last
+      on[last] = task
+      task.slot = last
+    elseif kind.begin then
+      kind.begin(task, on)
+    end
+    if at then
+      timed = timed + 1
+      arm(task, at)
+    end
+    task.wait, task.on = kind, on
+    parks = parks + 1
+    if instrument then
+      instrument("parked", task)
+    end
+    at = yieldable -- and from here on two slots less, see `start`
   end
   if at then
-    timed = timed + 1
-    arm(task, at)
-  end
-  task.wait, task.on = kind, on
-  parks = parks + 1
-  if instrument then
-    instrument("parked", task)
-  end
-  if yieldable then
     yield(PARK)
   else
-    freeze(task)
+    freeze(tasks[levels[1]])
   end
+  local task = tasks[levels[1]]
   local result = task.on
   if result == nil then
     return -- no values
@@ -663,7 +711,8 @@ local function replace(task)
   local old, co = task.co, create(body)
   tasks[old] = (seen[old] or co_status(old) ~= "suspended") and LOOP or nil -- nobody may resume it
   tasks[co] = task
-  task.co, task.on, task.telling, task.replaced = co, nil, nil, true
+  task.co, task.on, task.replaced = co, nil, true
+  stop_telling(task)
   push(task)
 end
 
@@ -927,7 +976,7 @@ function settle(me, co, ok, tag)
     return nil
   elseif tag == DONE or tag == DEAD then
     tasks[co] = nil
-    if tag == DONE and nspare < MAX_SPARE then
+    if tag == DONE and nspare < max_spare then
       nspare = nspare + 1
       spare[nspare] = co
     end
@@ -949,7 +998,8 @@ function settle(me, co, ok, tag)
   -- The guard itself failed (the C stack or memory ran out inside it): nothing may wait here.
   local task = tasks[co]
   task.inner, task.own = nil, nil
-  conclude(task, false, tag)
+  levels[1] = co
+  conclude(false, tag)
   tasks[co] = nil
 end
 
@@ -1088,8 +1138,11 @@ local function next_round()
   return true
 end
 
--- Nothing is ready: let the coroutines in stale slots go, and the slots of a great burst, too.
+-- Nothing is ready: let the coroutines in stale slots go, and the slots and spares of a great burst, too.
 local function forget_queues()
+  if nspare > FEW_SPARE then
+    forget_spare()
+  end
   if tail > 1000 or leftover > 1000 then
     cur, nxt = {}, {}
     switches = switches + tail
@@ -1216,7 +1269,7 @@ local function run(me)
           nxt[n] = co
         elseif tag == DONE then
           tasks[co] = nil
-          if nspare < MAX_SPARE then
+          if nspare < max_spare then
             nspare = nspare + 1
             spare[nspare] = co
           end
@@ -1279,6 +1332,8 @@ end
 -- begins to wait for a host call and when that is over.
 function M.set_counters(task, call, memory, stack, pending)
   count_task, count_call, out_of_memory, count_stack = task, call, memory, stack
+  max_spare = FEW_SPARE
+  forget_spare()
   M.count_task, M.count_pending = task, pending
 end
 

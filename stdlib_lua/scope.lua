@@ -469,9 +469,7 @@ local function leave(scope, task, ok, ...)
   elseif not ok then
     failed = failure.capture((...), task)
     if task.watched and scope == task.own then
-      task.telling = true
-      failure.render(failed) -- methods of the script run, but may not wait: its limits still hold here
-      task.telling = nil
+      kernel.tell(task, failed) -- methods of the script run: its limits still hold here
     end
     scope:cancel("its body failed")
   elseif kernel.limited and task.watched and scope == task.own then

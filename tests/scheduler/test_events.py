@@ -149,3 +149,27 @@ async def test_many_waiters_are_woken_again_and_again(lua: Lua) -> None:
         while event.emit("tick") > 0 do rounds = rounds + 1; task.yield() end
         return woken, rounds
     """) == (2000, 4)
+
+
+async def test_a_task_that_waits_in_a_loop_needs_no_larger_stack(lua: Lua) -> None:
+    """Lua wants 20 free slots for a yield: one slot too many in our frames doubled such a task's stack."""
+    bytes_each = await lua("""
+        local n, waiting = 2000, 0
+        local function body(first)
+          for _ = 1, first do
+            waiting = waiting + 1
+            event.wait("go")
+          end
+        end
+        for _ = 1, n do
+          task.spawn(body, 1)
+        end
+        collectgarbage() collectgarbage()
+        local before = collectgarbage("count")
+        repeat task.yield() until waiting == n
+        collectgarbage() collectgarbage()
+        local grown = (collectgarbage("count") - before) * 1024 / n
+        event.emit("go")
+        return grown
+    """)
+    assert bytes_each < 600, bytes_each
