@@ -35,7 +35,13 @@ local function is_ours(source)
   return sub(source, 1, #OURS) == OURS
 end
 
-local OPEN = { ["coroutine.lua"] = true, ["combinators.lua"] = true, ["listing.lua"] = true }
+local OPEN = {
+  ["combinators.lua"] = true,
+  ["coroutine.lua"] = true,
+  ["listing.lua"] = true,
+  ["stream.lua"] = true,
+  ["stream_stages.lua"] = true,
+}
 
 -- Files that could as well be a script's: what they do may take as long as a script wants, and leaves
 -- nothing of the kernel's half-done.
