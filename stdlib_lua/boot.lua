@@ -1,9 +1,10 @@
---- Loads our own modules, apart from the script's `require`: boot(sources, door) -> embed.
+--- Loads our own modules, apart from the script's `require`: boot(door) -> embed.
 --
--- Each file sees a `require` that knows only our files; the chunk names let tracebacks drop our frames.
+-- `door.source(name)` gives the text of a file, nil when there is no memory for it. Each file sees a `require`
+-- that knows only our files; the chunk names let tracebacks drop our frames.
 
-local sources, door = ...
-local load, setmetatable = load, setmetatable -- Lua's own, also when a script has begun
+local door = ...
+local load, setmetatable, error = load, setmetatable, error -- Lua's own, also when a script has begun
 local loaded = { host_door = door }
 local environments = {}
 
@@ -34,7 +35,12 @@ local function require_ours(name)
     local environment = setmetatable({}, { __index = pristine })
     environments[#environments + 1] = environment
     environment.require = door.require
-    local chunk = assert(load(sources[name], "@[scheduler]/" .. name .. ".lua", "t", environment))
+    local source = door.source and door.source(name)
+    if not source then
+      -- Lua's own words: with a memory limit the limit is meant.
+      error(door.source and "not enough memory" or "the runtime is closed", 0)
+    end
+    local chunk = assert(load(source, "@[scheduler]/" .. name .. ".lua", "t", environment))
     found = chunk(name)
     loaded[name] = found
     if sealed then

@@ -369,8 +369,16 @@ end
 
 --- Where a task was spawned, when that was recorded; else the function it runs.
 function M.site_of(task)
-  if not task.site and task.fn then
-    local info = getinfo(task.fn, "S")
+  local fn = not task.site and task.fn
+  if fn and type(fn) ~= "function" then
+    local meta = getmetatable(fn)
+    fn = type(meta) == "table" and rawget(meta, "__call")
+    if type(fn) ~= "function" then
+      return "a callable " .. type(task.fn) -- its __call has one, or has changed since
+    end
+  end
+  if fn then
+    local info = getinfo(fn, "S")
     return info.what == "C" and "a C function" or definition(info)
   end
   return task.site or not task.state and outermost(task.co) or "unknown"

@@ -1484,6 +1484,7 @@ function M.close()
   end
   real_now, cpu_now = clock, clock
   host.now, host.real_now, host.cpu_now, host.portal = nil, nil, nil, nil
+  host.source = nil
   host.portal_missing = "the runtime is closed"
 end
 

@@ -561,3 +561,17 @@ async def test_task_failure_error_is_a_lua_error(lua: Lua) -> None:
     with pytest.raises(scheduler.LuaError, match="string:1: boom") as caught:
         await lua("task.spawn(function() error('boom') end):join()")
     assert caught.value.lua_traceback.endswith("\n\tstring:1: in function <string:1>")
+
+
+async def test_a_callable_table_has_a_site_before_its_first_step(lua: Lua) -> None:
+    """The debug library was asked about the table itself, and raised in whoever looked."""
+    assert await lua("""
+        local meta = { __call = function() end }
+        local t = task.spawn(setmetatable({}, meta))
+        local site = t:info().site
+        local u = task.spawn(setmetatable({}, meta))
+        meta.__call = setmetatable({}, meta)
+        local other = u:info().site
+        meta.__call = function() end
+        return { site, other }
+    """) == ["function <string:2>", "a callable table"]
