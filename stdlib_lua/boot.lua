@@ -1,7 +1,7 @@
 --- Loads our own modules, apart from the script's `require`: boot(door) -> embed.
 --
--- `door.source(name)` gives the text of a file, nil when there is no memory for it. Each file sees a `require`
--- that knows only our files; the chunk names let tracebacks drop our frames.
+-- `door.source(name)` gives the text of a file, nil when there is no memory for it. Each file sees a
+-- `require` that knows only our files; the chunk names let tracebacks drop our frames.
 
 local door = ...
 local load, setmetatable, error = load, setmetatable, error -- Lua's own, also when a script has begun

@@ -235,8 +235,8 @@ function M.cancel(id)
     bad_argument(1, "cancel", "id of a call (a number) expected, got " .. describe(id))
   end
   local call = calls[id]
-  if not call then
-    return false
+  if not call or call.registry ~= registry_of("cancel") then
+    return false -- numbers can be guessed: only a script's own
   end
   is_over(call)
   call.task:cancel("its callback was cancelled")

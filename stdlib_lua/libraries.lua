@@ -16,6 +16,13 @@ M.global = {
 -- Found by `require` alone, and loaded then: opening a runtime should not pay for what few scripts use.
 M.by_require = { "broadcast", "callback", "emitter", "stream", "timer" }
 
+--- What scripts see of one of them.
+---@param name string
+---@return table
+function M.public(name)
+  return require(name).public
+end
+
 --- Give them to scripts that are not sandboxed.
 ---@param globals table
 function M.install(globals)

@@ -16,28 +16,38 @@ local check_callable = failure.check_callable
 
 local M = {}
 
---- What a pollable function gives its resumer while the result is not there.
-M.POLL_PENDING = setmetatable({}, {
-  __name = "POLL_PENDING",
-  __metatable = false,
-  __newindex = function()
-    error("POLL_PENDING cannot be changed", 2)
-  end,
-  __tostring = function()
-    return "POLL_PENDING"
-  end,
-})
+--- Make a value that pollable functions give their resumer while the result is not there.
+function M.new_pending()
+  return setmetatable({}, {
+    __name = "POLL_PENDING",
+    __metatable = false,
+    __newindex = function()
+      error("POLL_PENDING cannot be changed", 2)
+    end,
+    __tostring = function()
+      return "POLL_PENDING"
+    end,
+  })
+end
 
---- Make a function that runs `fn(...)` as a task and, in a coroutine of the script's own, yields POLL_PENDING
--- until that has ended; called anywhere else it waits. Its values and errors are fn's.
----@param fn function
+--- Make `pollable` with such a value.
+---@param pending table
 ---@return function
-function M.pollable(fn)
-  check_callable(1, "pollable", fn)
-  local run = require("poller").run
-  return function(...)
-    return run(fn, ...)
+function M.maker(pending)
+  --- Make a function that runs `fn(...)` as a task and, in a coroutine of the script's own, yields
+  -- POLL_PENDING until that has ended; called anywhere else it waits. Its values and errors are fn's.
+  ---@param fn function
+  ---@return function
+  return function(fn)
+    check_callable(1, "pollable", fn)
+    local run = require("poller").run
+    return function(...)
+      return run(pending, fn, ...)
+    end
   end
 end
+
+M.POLL_PENDING = M.new_pending()
+M.pollable = M.maker(M.POLL_PENDING)
 
 return M

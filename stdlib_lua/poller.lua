@@ -10,7 +10,6 @@ local deferred = require("deferred")
 local promises = require("promise_object")
 local rejections = require("rejections")
 local waits = require("promise_waits")
-local POLL_PENDING = require("pollable").POLL_PENDING
 
 local setmetatable, concat = setmetatable, table.concat
 local running, isyieldable = coroutine.running, coroutine.isyieldable
@@ -135,8 +134,8 @@ local function look_at(task, promise)
     setmetatable({ polls = polls, promise = promise, turn = turns(), waits = false }, Look)
 end
 
---- What such a function does: run `fn(...)` as a task and yield POLL_PENDING until that has ended.
-function M.run(fn, ...)
+--- What such a function does: run `fn(...)` as a task and yield `pending` until that has ended.
+function M.run(pending, fn, ...)
   local task = enter()
   if running() == task.co or not isyieldable() then
     return fn(...) -- nobody polls
@@ -145,7 +144,7 @@ function M.run(fn, ...)
   while not promise.state do
     look_at(task, promise)
     if not promise.state then
-      hand_out(POLL_PENDING)
+      hand_out(pending)
       task = enter() -- another one may drive the coroutine now
     end
   end

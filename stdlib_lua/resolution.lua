@@ -5,6 +5,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local deferred = require("deferred")
+local handles = require("handles")
 local joiners = require("joiners")
 local reactions = require("reactions")
 local rejections = require("rejections")
@@ -20,6 +21,7 @@ local add, reject, cancel = deferred.add, deferred.reject, deferred.cancel
 local FULFILLED, REJECTED = deferred.FULFILLED, deferred.REJECTED
 local hear, reason_of, fail_with = rejections.hear, rejections.reason_of, rejections.fail_with
 local add_reaction, Task = reactions.add, kernel.Task
+local records = handles.records
 
 local M = {}
 
@@ -185,6 +187,13 @@ function resolve(promise, value, extra)
     return follow_task(promise, value)
   elseif rawequal(value, HANDLED) then
     return
+  end
+  local record = records[value] -- in a sandbox
+  local kind = record and getmetatable(record)
+  if kind == Promise then
+    return follow(promise, record)
+  elseif kind == Task then
+    return follow_task(promise, record)
   end
   -- 2.3.3.1: asked for once; that may run code of the script's, and fail.
   local got, step = pcall(get_next, value)
