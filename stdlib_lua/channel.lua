@@ -13,7 +13,7 @@ local waitlist = require("waitlist")
 local select = require("select")
 
 local park, enter, pressing = kernel.park, kernel.enter, kernel.pressing
-local wake, wake_first = kernel.wake, kernel.wake_first
+local wake_first = kernel.wake_first
 local bad_argument, describe = failure.bad_argument, select.describe
 local setmetatable, type, error = setmetatable, type, error
 local tostring, format, infinity = tostring, string.format, math.huge
@@ -123,9 +123,11 @@ local function refuse_closed(channel)
   error(failure.new("closed", label(channel) .. " is closed: nothing can be sent any more"), 0)
 end
 
+-- Woken by `close`, a sender gets the channel, and makes its error in its own turn: there may be many.
 local function sent(result)
   if result ~= true then
-    error(result, 0)
+    local text = label(result) .. " was closed while a value waited to be sent"
+    error(failure.new("closed", text), 0)
   end
   return true
 end
@@ -323,10 +325,8 @@ function Channel:close()
     return false
   end
   self.closed = true
-  while self.senders.last > 0 do
-    local text = label(self) .. " was closed while a value waited to be sent"
-    wake(self.senders:pop(), failure.new("closed", text))
-  end
+  self.senders.values = {}
+  self.senders:wake_all(self)
   self.receivers:wake_all(CLOSED)
   return true
 end
@@ -349,12 +349,7 @@ end
 
 select.offer(Channel, "receive", {
   try = take,
-  add = function(case)
-    case.object.receivers:add(case)
-  end,
-  remove = function(case)
-    case.object.receivers:remove(case)
-  end,
+  queue = "receivers",
   finish = received,
   detail = receive_detail,
 })

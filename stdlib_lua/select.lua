@@ -23,6 +23,7 @@ local offers = {}
 ---@param kind table what such a case means:
 --   check   function(object, value) -> nil or what is wrong with it (optional)
 --   try     function(object, value) -> done, result: take effect now if that needs no wait
+--   queue   name of the object's field with the waitlist that a case waits in; or, where there is more to do,
 --   add     function(case): it waits; put it where others find it, `case.object` tells whose
 --   remove  function(case): it does not wait any more
 --   removed function(object): cases were removed, perhaps others are served now (optional)
@@ -45,9 +46,14 @@ local function withdraw(cases)
   for i = 1, cases.n do
     local case = cases[i]
     if case.waits then
+      local kind = case.kind
       case.waits = false
-      case.kind.remove(case)
-      if case.kind.removed then
+      if kind.queue then
+        case.object[kind.queue]:remove(case)
+      else
+        kind.remove(case)
+      end
+      if kind.removed then
         case.left, told = true, true
       end
     end
@@ -129,8 +135,13 @@ local SELECT = {
     cases.task = task
     for i = 1, cases.n do
       local case = cases[i]
+      local kind = case.kind
       case.waits = true
-      case.kind.add(case)
+      if kind.queue then
+        case.object[kind.queue]:add(case)
+      else
+        kind.add(case)
+      end
     end
   end,
   abort = function(task)
@@ -251,12 +262,8 @@ local function read(spec)
   return cases
 end
 
--- A number from 0 to n - 1: a generator of our own, so that a run can be repeated (Park and Miller's).
+-- Random numbers: a generator of our own, so that a run can be repeated (Park and Miller's).
 local seed = 1
-local function any_of(n)
-  seed = seed * 16807 % 2147483647
-  return seed % n
-end
 
 --- Wait for the first of several things. A checkpoint.
 ---@param spec table cases `{object, operation [, value]}` and the options timeout=seconds, default=true
@@ -271,7 +278,8 @@ function M.select(spec)
   for i = 1, n do
     local case = cases[i]
     if i < n then
-      local j = i + any_of(n - i + 1)
+      seed = seed * 16807 % 2147483647
+      local j = i + seed % (n - i + 1)
       cases[i], cases[j] = cases[j], case
       case = cases[i]
     end

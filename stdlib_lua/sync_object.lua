@@ -146,10 +146,6 @@ function M.wait(detail, after_abort)
 end
 M.ended = ended
 
-local function add(case)
-  case.object.waiters:add(case)
-end
-
 local function remove(case)
   case.object.waiters:remove(case)
 end
@@ -157,7 +153,12 @@ end
 --- Let an object be waited for in a select, in its own queue.
 ---@param kind table {try=, detail=} and what else `select.offer` takes
 function M.offer(class, operation, kind)
-  kind.add, kind.remove, kind.finish = kind.add or add, remove, ended
+  if kind.add then
+    kind.remove = remove
+  else
+    kind.queue = "waiters"
+  end
+  kind.finish = ended
   select_library.offer(class, operation, kind)
 end
 

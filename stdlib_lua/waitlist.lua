@@ -15,7 +15,13 @@ M.__index = M
 --- Make a list. With `values` each waiter has brought one (a sender its message).
 ---@param values table|nil an empty table
 function M.new(values)
-  return setmetatable({ first = 1, last = 0, holes = 0, values = values }, M)
+  return setmetatable({
+    first = 1, -- waiters are at first .. last, false where one has left
+    last = 0,
+    holes = 0, -- their number
+    passed = 0, -- `last` when those that were let go had become the longer part
+    values = values or false, -- (nil would be looked for in M)
+  }, M)
 end
 
 --- Append `waiter` (kernel.park does the same in place for a wait whose kind is `queued`).
@@ -55,9 +61,17 @@ end
 --- Take `waiter` out again (the abort of its wait).
 ---@return boolean empty
 function M:remove(waiter)
-  local slot = waiter.slot
+  local slot, last = waiter.slot, self.last
+  if slot == last and slot == self.first then -- it was alone
+    self[slot] = nil
+    self.first, self.last = 1, 0
+    if self.values then
+      self.values[slot] = nil
+    end
+    return true
+  end
   self[slot] = false
-  if slot > self.last then
+  if slot > last then
     return false -- `wake_all` is under way: another case of the same select came first
   end
   if self.values then
@@ -65,7 +79,7 @@ function M:remove(waiter)
   end
   local holes = self.holes + 1
   self.holes = holes
-  local length = self.last - self.first + 1
+  local length = last - self.first + 1
   -- 32: fewer holes are not worth the walk. The last one to leave empties the list, too.
   if holes == length or holes > 32 and holes * 2 > length then
     compact(self)
@@ -93,9 +107,15 @@ function M:pop()
         self.first, self.last, self.holes = 1, 0, 0
       else
         self.first = first + 1
-        -- A window that slides over a table for ever would live in its hash part (10x slower on LuaJIT).
-        if first > 32 and first * 2 > last then
-          compact(self)
+        -- A window that slides over a table for ever would live in its hash part (10x slower on LuaJIT). But
+        -- where nobody has come meanwhile nothing slides: the list is about to be empty.
+        if first > 32 and first * 2 > last and last ~= self.passed then
+          if self.passed > 0 and last > self.passed then
+            compact(self)
+            self.passed = 0
+          else
+            self.passed = last
+          end
         end
       end
       return waiter, value
