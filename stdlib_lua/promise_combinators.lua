@@ -7,13 +7,13 @@ local kernel = require("kernel")
 local failure = require("failure")
 local deferred = require("deferred")
 local rejections = require("rejections")
-local resolution = require("resolution")
+local promises_of = require("promise_list").promises
 local select_library = require("select")
 
-local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+local getmetatable, setmetatable, type, next = getmetatable, setmetatable, type, next
 local math_type, error = math.type, error
 local current, bad_argument = kernel.current, failure.bad_argument
-local Promise, new, settle, hear = deferred.Promise, deferred.new, deferred.settle, rejections.hear
+local Promise, new, settle = deferred.Promise, deferred.new, deferred.settle
 local FULFILLED, REJECTED = deferred.FULFILLED, deferred.REJECTED
 
 require("promise_object") -- gives promises their methods
@@ -84,10 +84,11 @@ end
 
 local function no_winner(group)
   local n = group.values.n
-  local text = n == 0 and "no promise was given, so none is fulfilled"
-    or n == 1 and "the only promise was rejected"
+  local text = n == 1 and "the only promise was rejected"
     or "all " .. n .. " promises were rejected"
-  local reason = failure.new("failures", text .. "; the field 'errors' lists the reasons")
+  text = n == 0 and "no promise was given, so none is fulfilled"
+    or text .. "; the field 'errors' lists the reasons"
+  local reason = failure.new("failures", text)
   reason.errors = group.values
   local fail = rejections.fail_with(reason, 3)
   return REJECTED, reason, fail
@@ -120,16 +121,12 @@ local function length_of(list, name)
   if type(n) == "number" and (not math_type or math_type(n) == "integer") and n >= 0 then
     return n
   end
-  return #list
-end
-
-local function source_of(item, scope)
-  if getmetatable(item) == Promise then
-    return item
+  n = #list
+  if n == 0 and next(list) ~= nil then -- all of it would be passed over in silence
+    local text = "a list expected, with items at 1, 2 and so on; this table has other keys only"
+    bad_argument(1, name, text, 2)
   end
-  local promise = new(scope, false)
-  resolution.resolve(promise, item)
-  return promise
+  return n
 end
 
 local function combine(name, rule, list, n)
@@ -147,11 +144,7 @@ local function combine(name, rule, list, n)
     left = n,
     values = { n = n },
   }, Group)
-  local sources = {}
-  for i = 1, n do
-    sources[i] = source_of(list[i], scope)
-    hear(sources[i]) -- of those, too, that come too late to matter
-  end
+  local sources = promises_of(list, n, scope)
   for i = 1, n do
     local source = sources[i]
     if source.state then

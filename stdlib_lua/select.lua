@@ -194,6 +194,12 @@ local function complain(spec, index)
     local text = where .. ' must be a table, as in {ch, "receive"}, got ' .. type(spec)
     bad_argument(1, "select", text, 3)
   end
+  local own = offers[getmetatable(spec)]
+  if own then
+    local noun = describe(spec)
+    local text = where .. " is a " .. noun .. "; a case is a table, as in {the " .. noun .. ", "
+    bad_argument(1, "select", text .. known(own) .. "}", 3)
+  end
   local object, operation = spec[1], spec[2]
   local operations = offers[getmetatable(object)]
   if not operations then
@@ -226,12 +232,19 @@ local function check_options(spec, n)
   end
 end
 
+-- Nothing interrupts a select: so many take some 10 ms.
+local MOST_CASES = 10000
+
 -- The cases of a specification, checked before anything is done.
 local function read(spec)
   if type(spec) ~= "table" then
     bad_argument(1, "select", "table of cases expected, got " .. type(spec), 2)
   end
   local n = #spec
+  if n > MOST_CASES then
+    local text = "at most " .. MOST_CASES .. " cases can be selected over, got " .. n
+    bad_argument(1, "select", text .. "; let tasks send to one channel", 2)
+  end
   local count = 0
   for _ in next, spec do
     count = count + 1

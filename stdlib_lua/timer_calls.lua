@@ -12,6 +12,7 @@ local clock = require("timer_clock")
 local spawn, now, pack, unpack = kernel.spawn, kernel.now, kernel.pack, kernel.unpack
 local check_callable, check_seconds = failure.check_callable, failure.check_seconds
 local describe, wait, hurry = select_library.describe, clock.wait, clock.hurry
+local registered = clock.registered
 local getmetatable, setmetatable, error = getmetatable, setmetatable, error
 local format, infinity = string.format, math.huge
 
@@ -37,6 +38,7 @@ local function make(kind, seconds, fn)
     fn = fn,
     scope = home,
     options = { name = "timer." .. kind },
+    site = registered(),
     at = -infinity, -- when it may run
     arguments = nil, -- of the run to come, packed
     task = nil, -- which waits for its turn
@@ -80,12 +82,13 @@ function Calls:__call(...)
     self.at = time + self.seconds
   elseif time >= self.at and not is_pending(self) then
     self.at = time + self.seconds
-    spawn(self.scope, run, pack(self, ...), self.options)
+    spawn(self.scope, run, pack(self, ...), self.options).site = self.site
     return
   end
   self.arguments = pack(...)
   if not self.task or self.task.state then
     self.task = spawn(self.scope, run_later, pack(self), self.options)
+    self.task.site = self.site
   end
 end
 

@@ -47,6 +47,12 @@ function M.hurry(task)
 end
 local hurry = M.hurry
 
+--- Where the function of a timer was given, for reports on its error.
+function M.registered()
+  return "registered at " .. (failure.line_of(nil, 2) or "?")
+end
+local registered = M.registered
+
 local Timer = { __name = "timer" }
 Timer.__index = Timer
 
@@ -89,6 +95,7 @@ function M.after(seconds, fn, ...)
   check_callable(2, "after", fn)
   local timer = make("after", seconds)
   timer.task = spawn(nil, run_after, pack(timer, fn, ...), AFTER)
+  timer.task.site = registered()
   return timer
 end
 
@@ -135,6 +142,7 @@ function M.every(seconds, fn)
   check_callable(2, "every", fn)
   local timer = make("every", seconds)
   timer.task = spawn(nil, run_every, pack(timer, fn), EVERY)
+  timer.task.site = registered()
   return timer
 end
 

@@ -1129,7 +1129,7 @@ async def test_any_gives_the_first_value_or_all_reasons(lua: Lua) -> None:
         [
             False,
             "failures",
-            "no promise was given, so none is fulfilled; the field 'errors' lists the reasons",
+            "no promise was given, so none is fulfilled",
             "nil",
             "nil",
             0,
@@ -1196,6 +1196,16 @@ async def test_losers_of_a_race_are_heard_and_leave_nothing_behind(lua: Lua) -> 
         (
             "promise.any(task.current())",
             "bad argument #1 to 'any' (list of promises, tasks or values expected, got task)",
+        ),
+        (
+            "promise.all({ a = p })",
+            "bad argument #1 to 'all' (a list expected, with items at 1, 2 and so on; this table has other "
+            "keys only)",
+        ),
+        (
+            "promise.race({ a = p })",
+            "bad argument #1 to 'race' (a list expected, with items at 1, 2 and so on; this table has other "
+            "keys only)",
         ),
         ("promise.race({})", "bad argument #1 to 'race' (a race needs at least one promise, task or value)"),
         (

@@ -335,6 +335,10 @@ async def test_select_inside_coroutines_and_sort_callbacks(lua: Lua) -> None:
         ("{ 5 }", 'case 1 must be a table, as in {ch, "receive"}, got number'),
         ("{ { ch, 'receive' }, { 5, 'receive' } }", "case 2: cannot wait for a number"),
         ("{ { nil, 'receive' } }", "case 1: cannot wait for a nil"),
+        (
+            "{ ch, 'receive' }",
+            'case 1 is a channel; a case is a table, as in {the channel, "receive" or "send"}',
+        ),
         ("{ { ch, 'recv' } }", 'case 1: a channel is waited for with "receive" or "send", got "recv"'),
         ("{ { ch } }", 'case 1: a channel is waited for with "receive" or "send", got nil'),
         ("{ { 'name', 'emit' } }", 'case 1: a string is waited for with "wait", got "emit"'),

@@ -94,7 +94,16 @@ async def test_error_in_after_is_its_scopes(lua: Lua) -> None:
         )
     assert caught.value.message == "string:8: late"
     assert "'timer.after'" in caught.value.task
-    assert caught.value.spawned_at == "function <string:7>"
+    assert caught.value.spawned_at == "registered at string:7"
+
+
+@pytest.mark.parametrize("call", ["after(1, fn)", "every(1, fn)", "debounce(1, fn)()", "throttle(1, fn)()"])
+async def test_error_of_a_function_is_reported_with_where_it_was_given(lua: Lua, call: str) -> None:
+    """Only the line where the function stands was told."""
+    with pytest.raises(scheduler.LuaError) as caught:
+        await lua(f"local function fn()\n  error('failed')\nend\nrequire('timer').{call}\ntask.sleep(5)")
+    assert caught.value.message == "string:2: failed"
+    assert caught.value.spawned_at == "registered at string:4"
 
 
 async def test_cancelled_scope_cancels_its_timers(lua: Lua) -> None:
