@@ -137,9 +137,11 @@ function subscriptions.admit(broadcast)
   end
 end
 
+-- Woken by `close`, a sender gets the broadcast, and makes its error in its own turn: there may be many.
 local function sent(result)
   if type(result) == "table" then
-    error(result, 0)
+    local text = result.title .. " was closed while a value waited to be sent"
+    error(failure.new("closed", text), 0)
   end
   return result
 end
@@ -208,10 +210,8 @@ function Broadcast:close()
     return false
   end
   self.closed = true
-  while self.senders.last > 0 do
-    local text = self.title .. " was closed while a value waited to be sent"
-    wake(self.senders:pop(), failure.new("closed", text))
-  end
+  self.senders.values = {}
+  self.senders:wake_all(self)
   local reader = self.log.oldest
   while reader do
     subscriptions.wake_receivers(reader)

@@ -8,15 +8,17 @@ local failure = require("failure")
 local lifetime = require("lifetime")
 local waitlist = require("waitlist")
 local select_library = require("select")
+local calls = require("emitter_calls")
 
 local park, enter, now = kernel.park, kernel.enter, kernel.now
-local spawn, current = kernel.spawn, kernel.current
+local current = kernel.current
 local pack, unpack, TIMEOUT = kernel.pack, kernel.unpack, kernel.TIMEOUT
 local bad_argument, check_callable = failure.bad_argument, failure.check_callable
 local check_seconds, describe = failure.check_seconds, select_library.describe
 local setmetatable, getmetatable, type, error = setmetatable, getmetatable, type, error
-local find, sub, format, pairs = string.find, string.sub, string.format, pairs
-local sort, remove = table.sort, table.remove
+local find, format, pairs, rawequal = string.find, string.format, pairs, rawequal
+local sort, split = table.sort, calls.split
+local add_matching, begin_handlers = calls.add_matching, calls.begin
 
 local M = {}
 
@@ -36,35 +38,8 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Names: parts between dots. To those that listen, `*` stands for one part, a last `**` for the rest.
 
-local function split(name)
-  local parts, first = {}, 1
-  while true do
-    local dot = find(name, ".", first, true)
-    parts[#parts + 1] = sub(name, first, dot and dot - 1)
-    if not dot then
-      return parts
-    end
-    first = dot + 1
-  end
-end
-
-local function matches(pattern, parts)
-  local n = #pattern
-  if pattern[n] == "**" then
-    if #parts < n then
-      return false
-    end
-    n = n - 1
-  elseif #parts ~= n then
-    return false
-  end
-  for i = 1, n do
-    if pattern[i] ~= "*" and pattern[i] ~= parts[i] then
-      return false
-    end
-  end
-  return true
-end
+-- It goes into reports, and each of its parts into a comparison.
+local LONGEST = 1000
 
 -- What is wrong with a name to listen to, or nil.
 local function wrong_with(name)
@@ -72,6 +47,8 @@ local function wrong_with(name)
     return "event name (a string) expected, got " .. (name == nil and "no value" or describe(name))
   elseif name == "" then
     return "event name must not be empty"
+  elseif #name > LONGEST then
+    return "event name must not be longer than " .. LONGEST .. " bytes, got " .. #name
   elseif find(name, "*", 1, true) then
     local parts = split(name)
     for i = 1, #parts do
@@ -112,28 +89,28 @@ function M.new(name)
   end
   return setmetatable({
     title = name and "emitter '" .. name .. "'" or "emitter",
-    exact = {}, -- name -> ear
-    wild = {}, -- ears of names with wildcards
+    ears = {}, -- name -> ear
+    wild = waitlist.new(), -- those of names with wildcards
     registered = 0, -- handlers so far, for their order
   }, Emitter)
 end
 
 -- An ear is what an emitter has for a name: its handlers and who waits. It is there while somebody listens.
 local function ear_of(emitter, name)
-  local ear = emitter.exact[name]
-  for i = 1, ear and 0 or #emitter.wild do
-    if emitter.wild[i].name == name then
-      return emitter.wild[i]
-    end
-  end
+  local ear = emitter.ears[name]
   if not ear then
-    ear = { emitter = emitter, name = name, parts = nil, handlers = {}, waiters = waitlist.new() }
-    ear.waiters.ear = ear
+    ear = {
+      emitter = emitter,
+      name = name,
+      parts = nil,
+      handlers = waitlist.new(), -- of this sort for its quick `remove`
+      waiters = waitlist.new(),
+      slot = nil, -- in emitter.wild
+    }
+    ear.waiters.ear, emitter.ears[name] = ear, ear
     if find(name, "*", 1, true) then
       ear.parts = split(name)
-      emitter.wild[#emitter.wild + 1] = ear
-    else
-      emitter.exact[name] = ear
+      emitter.wild:add(ear)
     end
   end
   return ear
@@ -141,22 +118,27 @@ end
 
 -- Somebody has ceased to listen.
 local function release(ear)
-  if ear.handlers[1] or ear.waiters.last > 0 then
-    return
-  end
   local emitter = ear.emitter
-  if not ear.parts then
-    if emitter.exact[ear.name] == ear then
-      emitter.exact[ear.name] = nil
-    end
+  if ear.handlers.last > 0 or ear.waiters.last > 0 or emitter.ears[ear.name] ~= ear then
     return
   end
-  for i = 1, #emitter.wild do
-    if emitter.wild[i] == ear then
-      remove(emitter.wild, i)
-      return
+  emitter.ears[ear.name] = nil
+  if ear.parts then
+    emitter.wild:remove(ear)
+  end
+end
+
+-- Append what is in a waitlist.
+local function copy_to(target, list)
+  local n = #target
+  for i = list.first, list.last do
+    local item = list[i]
+    if item then
+      n = n + 1
+      target[n] = item
     end
   end
+  return target
 end
 
 local function unregister(handler)
@@ -166,12 +148,7 @@ local function unregister(handler)
   end
   handler.ear = nil
   lifetime.untie(handler)
-  for i = 1, #ear.handlers do
-    if ear.handlers[i] == handler then
-      remove(ear.handlers, i)
-      break
-    end
-  end
+  ear.handlers:remove(handler)
   release(ear)
   return 1
 end
@@ -192,9 +169,9 @@ local function register(emitter, name, fn, once)
     home = home,
     options = { name = title }, -- of its tasks: a report on its error names it so
     tie = nil,
+    slot = nil, -- in ear.handlers
   }, Handler)
-  local handlers = handler.ear.handlers
-  handlers[#handlers + 1] = handler
+  handler.ear.handlers:add(handler)
   lifetime.tie_to_scope(home, handler, unregister)
   return handler
 end
@@ -236,14 +213,12 @@ function Emitter:off(what, fn)
     local got = type(what) ~= "string" and "handler or " .. wrong or wrong
     bad_argument(1, "off", got)
   end
-  local handlers, removed = ear_of(self, what).handlers, 0
-  for i = #handlers, 1, -1 do
-    if fn == nil or handlers[i].fn == fn then
+  local ear, removed = self.ears[what], 0
+  local handlers = ear and copy_to({}, ear.handlers) or {}
+  for i = 1, #handlers do
+    if fn == nil or rawequal(handlers[i].fn, fn) then
       removed = removed + unregister(handlers[i])
     end
-  end
-  if removed == 0 then
-    release(ear_of(self, what))
   end
   return removed
 end
@@ -251,32 +226,32 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- Emitting
 
-local function by_number(one, other)
-  return one.number < other.number
+-- The handlers of several ears in order of their registration.
+local function in_order(handlers)
+  local numbers, by_number = {}, {}
+  for i = 1, #handlers do
+    local number = handlers[i].number
+    numbers[i], by_number[number] = number, handlers[i]
+  end
+  sort(numbers) -- numbers: Lua compares them without a call
+  for i = 1, #numbers do
+    handlers[i] = by_number[numbers[i]]
+  end
 end
 
 -- Begin the handlers of `ears` in order of their registration, then wake who waits.
 local function serve(ears, name, plain)
   local handlers, named = {}, nil
   for i = 1, #ears do
-    for j = 1, #ears[i].handlers do
-      handlers[#handlers + 1] = ears[i].handlers[j]
-    end
+    copy_to(handlers, ears[i].handlers)
     if ears[i].parts and not named then
       named = pack(name, unpack(plain, 1, plain.n))
     end
   end
   if #ears > 1 then
-    sort(handlers, by_number)
+    in_order(handlers)
   end
-  for i = 1, #handlers do
-    local handler = handlers[i]
-    spawn(handler.home, handler.fn, handler.ear.parts and named or plain, handler.options)
-    if handler.once then
-      unregister(handler)
-    end
-  end
-  local count = #handlers
+  local count = begin_handlers(handlers, plain, named, unregister)
   for i = 1, #ears do
     local ear = ears[i]
     count = count + ear.waiters:wake_all(ear.parts and named or plain)
@@ -295,14 +270,9 @@ function Emitter:emit(name, ...)
   if find(name, "*", 1, true) then
     bad_argument(1, "emit", "a name without wildcards expected, got '" .. name .. "'")
   end
-  local ears = { self.exact[name] }
-  if self.wild[1] then
-    local parts = split(name)
-    for i = 1, #self.wild do
-      if matches(self.wild[i].parts, parts) then
-        ears[#ears + 1] = self.wild[i]
-      end
-    end
+  local ears = { self.ears[name] }
+  if self.wild.last > 0 then
+    add_matching(ears, copy_to({}, self.wild), name)
   end
   if not ears[1] then
     return 0
@@ -381,14 +351,10 @@ select_library.offer(Emitter, "wait", {
 ---@return table {names, handlers, waiting}
 function Emitter:statistics()
   check_emitter(self, "statistics")
-  local names, handlers, waiting = #self.wild, 0, 0
-  for _, ear in pairs(self.exact) do
+  local names, handlers, waiting = 0, 0, 0
+  for _, ear in pairs(self.ears) do
     names = names + 1
-    handlers, waiting = handlers + #ear.handlers, waiting + ear.waiters:count()
-  end
-  for i = 1, #self.wild do
-    local ear = self.wild[i]
-    handlers, waiting = handlers + #ear.handlers, waiting + ear.waiters:count()
+    handlers, waiting = handlers + ear.handlers:count(), waiting + ear.waiters:count()
   end
   return { names = names, handlers = handlers, waiting = waiting }
 end

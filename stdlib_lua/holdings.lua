@@ -23,8 +23,21 @@ function M.take(task, object)
   held[object] = true
 end
 
-local function older(one, other)
-  return one.number < other.number
+-- Locks that a report names.
+local MOST = 10
+
+-- What is held, oldest first. (Lua compares numbers without a call: there may be very many.)
+local function in_order(held)
+  local numbers, by_number = {}, {}
+  for object in pairs(held) do
+    local number = object.number
+    numbers[#numbers + 1], by_number[number] = number, object
+  end
+  sort(numbers)
+  for i = 1, #numbers do
+    numbers[i] = by_number[numbers[i]]
+  end
+  return numbers
 end
 
 -- Everything that `task` ended without giving back.
@@ -34,20 +47,19 @@ local function give_back(task, ok, ...)
   if next(held) == nil then
     return ok, ...
   end
-  local list = {}
-  for object in pairs(held) do
-    list[#list + 1] = object
-  end
-  sort(list, older)
+  local list, names = in_order(held), {}
   for i = 1, #list do
     local object = list[i]
     getmetatable(object).__let_go(object, task)
-    list[i] = tostring(object)
+    names[i] = i <= MOST and tostring(object) or nil
   end
   if not ok then
     return ok, ...
   end
-  local text = tostring(task) .. " ended while it held " .. concat(list, ", ")
+  if #list > MOST then
+    names[MOST + 1] = #list - MOST .. " more"
+  end
+  local text = tostring(task) .. " ended while it held " .. concat(names, ", ")
   return false, failure.new("held", text .. "; unlock what was locked, or use with")
 end
 kernel.set_give_back(give_back)

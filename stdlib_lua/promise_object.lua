@@ -10,12 +10,15 @@ local joiners = require("joiners")
 local reactions = require("reactions")
 local rejections = require("rejections")
 local resolution = require("resolution")
+local scope_library = require("scope")
 local select_library = require("select")
 local waits = require("promise_waits")
 
 local getmetatable, setmetatable, type, error = getmetatable, setmetatable, type, error
 local select = select
 local current, spawn, start_now = kernel.current, kernel.spawn, kernel.start_now
+local killing, is_killed, check_cancelled =
+  scope_library.killing, scope_library.is_killed, scope_library.check
 local pack = kernel.pack
 local check_callable, bad_argument = failure.check_callable, failure.bad_argument
 local is_callable, is_resolved, resolve =
@@ -47,6 +50,14 @@ end
 
 local PARKED = { parked = true }
 
+-- Executors lie upon each other in one step: killed, all that went on there would get a slice each.
+local function check_killed()
+  local task = killing() and current()
+  if task and is_killed(task) then
+    check_cancelled(task)
+  end
+end
+
 --- Make a promise of what `executor(resolve, reject)` says. It runs at once, until its first wait, as a task
 -- of its own. Not a checkpoint.
 ---@param executor function
@@ -56,6 +67,7 @@ function M.new(executor)
     check_callable(1, "new", executor)
   end
   local promise = new(here("new"), false)
+  check_killed()
 
   local function resolve_it(value, ...)
     if not is_resolved(promise) then
@@ -74,6 +86,7 @@ function M.new(executor)
   if not task.state then
     promise.task = task
   end
+  check_killed()
   return promise
 end
 

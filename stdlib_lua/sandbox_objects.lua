@@ -123,10 +123,10 @@ local AS_THEY_ARE = {}
 -- ---------------------------------------------------------------------------------------------
 -- Arguments
 
--- As in sandbox_tasks.lua: level 2 is the script, for every call of this is a tail call.
+-- What `pcall` gives in a function that the script called: level 3. (`pcall` kept our own line out.)
 local function checked(ok, ...)
   if not ok then
-    error((...), 2)
+    error((...), 3)
   end
   return ...
 end
@@ -352,7 +352,10 @@ end
 ---@param select function ours
 function M.select(box, select)
   local function case_of(case)
-    if type(case) ~= "table" or raw_metatable(case) ~= nil then
+    local record = box.record_of(case)
+    if record then
+      return record -- to be complained about
+    elseif type(case) ~= "table" or raw_metatable(case) ~= nil then
       return case -- a wrong one, or one with metamethods, which our library must not run
     end
     return { box.record_of(case[1]) or case[1], case[2], case[3] }

@@ -27,11 +27,33 @@ function Stream.__tostring()
   return "stream"
 end
 
+-- Reading and closing call from stage to stage, and closing may happen where an error must not: far below
+-- what Lua's stack can take.
+local MOST_STAGES = 1000
+
+-- How many stages a stream has.
+local function depth_of(fields)
+  local deepest, sources = 0, fields.sources
+  for i = 1, sources and #sources or 0 do
+    local depth = sources[i].depth
+    deepest = depth > deepest and depth or deepest
+  end
+  local source = fields.source
+  return 1 + (source and source.depth or deepest)
+end
+
 --- Make a stage.
 ---@param fields table {step=, shut=, ...} step: function(stage) -> more, value; shut: function(stage, quiet)
 --   closes what it reads from, without a word of the script's when `quiet`
 ---@return table stream
 function M.new(fields)
+  fields.depth = depth_of(fields)
+  if fields.depth > MOST_STAGES then
+    error(
+      "a stream has at most " .. MOST_STAGES .. " stages; collect it, or buffer in a channel",
+      2
+    )
+  end
   fields.ended = false
   fields.taken = false -- a later stage reads it
   fields.reader = nil -- the task that is reading it

@@ -2,7 +2,8 @@
 --
 -- Such a stage has one task, the pump, spawned when the first value is asked for: in the background of the
 -- scope where the reader is, so it ends with that scope. The pump reads the sources, works, and sends to a
--- channel, which holds it back. However the pump ends, its channel is closed and its sources are.
+-- channel, which holds it back (the loops: stream_work.lua). However the pump ends, its channel is closed
+-- and its sources are.
 
 local kernel = require("kernel")
 local failure = require("failure")
@@ -10,6 +11,7 @@ local lifetime = require("lifetime")
 local scope = require("scope")
 local channel = require("channel")
 local core = require("stream_core")
+local pumping = require("stream_work")
 local select = require("select").select
 
 local spawn, pack, current, now = kernel.spawn, kernel.pack, kernel.current, kernel.now
@@ -17,8 +19,9 @@ local CANCEL, handler, capture, remember =
   failure.CANCEL, failure.handler, failure.capture, failure.remember
 local xpcall, error, rawequal, infinity = xpcall, error, rawequal, math.huge
 local Channel = channel.Channel
-local send, receive, try_send = Channel.send, Channel.receive, Channel.try_send
-local step, close = core.step, core.close
+local receive, try_send, close = Channel.receive, Channel.try_send, core.close
+local forward, spawn_forwarders, spawn_items =
+  pumping.forward, pumping.spawn_forwarders, pumping.spawn_items
 
 local M = {}
 
@@ -94,27 +97,12 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- buffer, merge
 
-local function forward(stage, source)
-  local out = stage.out
-  local more, value = step(source)
-  while more do
-    send(out, value)
-    more, value = step(source)
-  end
-end
-
 local function work_buffer(stage)
   forward(stage, stage.sources[1])
 end
 
 function M.buffer(source, size)
   return stage_of({ source }, "stream:buffer", size, work_buffer, {})
-end
-
-local function spawn_forwarders(stage)
-  for i = 1, #stage.sources do
-    spawn(nil, forward, pack(stage, stage.sources[i]))
-  end
 end
 
 local function work_merge(stage)
@@ -154,20 +142,8 @@ local function work_item(stage, index, value)
   stage.first = first
 end
 
-local function spawn_items(stage)
-  local index, permits, source = 0, stage.permits, stage.sources[1]
-  send(permits, true)
-  local more, value = step(source)
-  while more do
-    index = index + 1
-    spawn(nil, work_item, pack(stage, index, value))
-    send(permits, true) -- waits while as many as allowed are in work or have not been taken
-    more, value = step(source)
-  end
-end
-
 local function work_map(stage)
-  scope.run({}, spawn_items, stage)
+  scope.run({}, spawn_items, stage, work_item)
 end
 
 function M.map(source, fn, concurrency, ordered)

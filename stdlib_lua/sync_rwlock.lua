@@ -30,6 +30,7 @@ function M.new(name)
     writer = false, -- the task that writes
     readers = {}, -- set of the tasks that read
     reading = 0, -- their number
+    held_by = false, -- what a report says about it, until that changes
     waiters = {}, -- each with "read" or "write"
   })
 end
@@ -54,13 +55,18 @@ Rwlock.__holders = holders
 local MOST = 5 -- readers that a report names
 
 local function held_by(lock)
+  local known = lock.held_by
+  if known then
+    return known -- each of many who wait asks
+  end
   local list = holders(lock)
   local n = #list
   for i = 1, n do
     list[i] = i <= MOST and tostring(list[i]) or nil
   end
   list[#list + 1] = n > MOST and n - MOST .. " more" or nil
-  return (lock.writer and "written by " or "read by ") .. concat(list, ", ")
+  lock.held_by = (lock.writer and "written by " or "read by ") .. concat(list, ", ")
+  return lock.held_by
 end
 
 local function read_detail(lock)
@@ -79,12 +85,14 @@ end
 -- Who gets it
 
 local function take_read(lock, task)
+  lock.held_by = false
   lock.readers[task] = true
   lock.reading = lock.reading + 1
   hold(task, lock)
 end
 
 local function take_write(lock, task)
+  lock.held_by = false
   lock.writer = task
   hold(task, lock)
 end
@@ -122,6 +130,7 @@ end
 
 -- `task` does not hold it any more.
 local function let_go(lock, task)
+  lock.held_by = false
   if lock.writer == task then
     lock.writer = false
   elseif lock.readers[task] then
