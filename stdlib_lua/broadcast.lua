@@ -7,6 +7,7 @@ local kernel = require("kernel")
 local failure = require("failure")
 local logs = require("broadcast_log")
 local subscriptions = require("subscription")
+local cuts = require("broadcast_cuts")
 local waitlist = require("waitlist")
 local select = require("select")
 
@@ -105,9 +106,7 @@ local function cut_off_slowest(log)
     end
     reader = reader.next
   end
-  for i = 1, #slowest do
-    subscriptions.cut_off(slowest[i])
-  end
+  cuts.cut_off(slowest)
 end
 
 -- Without waiting: to how many it went; nil and why when it cannot.
@@ -122,6 +121,9 @@ local function offer(broadcast, value)
       log:drop()
     else
       cut_off_slowest(log)
+      if broadcast.closed then -- by another task, while there were many to be cut off
+        return nil, "closed"
+      end
     end
   end
   log:append(value)

@@ -18,6 +18,7 @@ local waitlist = require("waitlist")
 
 local setmetatable = setmetatable
 local reschedule, add_reaction = kernel.reschedule, reactions.add
+local put_off = require("backlog").put_off
 local hear, keep, cancellation = rejections.hear, rejections.keep, rejections.cancellation
 
 local M = {}
@@ -118,10 +119,21 @@ local function after_telling(promise)
   end
 end
 
--- Tell a list of waiters, then those of the promises that are settled thereby. Chains may be long: a loop.
-local function spread_list(promise, waiters)
-  local todo, n, done = {}, 0, 0
+-- So many promises are settled in one go; the others of a chain follow a little later (backlog.lua).
+local PIECE = 2000
+
+-- Tell lists of waiters, then those of the promises that are settled thereby: `todo`, from `done` on. Chains
+-- may be long: a loop.
+local function spread_all(todo)
+  local done, left = todo.done, PIECE
+  local promise = todo[done]
   while promise do
+    if left == 0 then
+      todo.done = done
+      return put_off(spread_all, todo)
+    end
+    left = left - 1
+    local waiters, n = promise.waiters, todo.n
     if waiters and waiters.last then
       -- It stays where `remove` finds it: to tell one may mean that another waits no more.
       local first, last = waiters.first, waiters.last
@@ -144,15 +156,20 @@ local function spread_list(promise, waiters)
     end
     promise.waiters = false
     after_telling(promise)
+    todo[done], todo.n = nil, n
     done = done + 1
     promise = todo[done]
-    waiters = promise and promise.waiters
   end
 end
 
 --- Tell those who wait for a promise that was settled: one or many, nearly always one.
-local function spread(promise, waiters)
+local function spread(promise)
+  local waiters, left = promise.waiters, PIECE
   while not (waiters and waiters.last) do
+    if left == 0 then
+      return put_off(spread, promise)
+    end
+    left = left - 1
     promise.waiters = false
     local settled = waiters and tell(waiters, promise)
     after_telling(promise)
@@ -161,7 +178,7 @@ local function spread(promise, waiters)
     end
     promise, waiters = settled, settled.waiters
   end
-  return spread_list(promise, waiters)
+  return spread_all({ promise, n = 1, done = 1 })
 end
 M.spread = spread
 
@@ -180,7 +197,7 @@ local function settle(promise, state, value, extra)
     end
     return
   end
-  return spread(promise, waiters)
+  return spread(promise)
 end
 M.settle = settle
 
@@ -194,8 +211,19 @@ end
 --- Reject it because something was cancelled, unless it is settled.
 function M.cancel(promise, text)
   if not promise.state then
-    local reason = cancellation(text)
-    settle(promise, REJECTED, reason, { value = reason, traceback = "" })
+    M.cut(promise, M.cancelled(text))
+  end
+end
+
+--- The failure that a cancellation is, for several promises.
+function M.cancelled(text)
+  return { value = cancellation(text), traceback = "" }
+end
+
+--- Reject it with such a failure, unless it is settled.
+function M.cut(promise, fail)
+  if not promise.state then
+    settle(promise, REJECTED, fail.value, fail)
   end
 end
 --- `promise`, which was just made, waits for one that is settled.

@@ -16,7 +16,7 @@ local pack, unpack, TIMEOUT = kernel.pack, kernel.unpack, kernel.TIMEOUT
 local bad_argument, check_callable = failure.bad_argument, failure.check_callable
 local check_seconds, describe = failure.check_seconds, select_library.describe
 local setmetatable, getmetatable, type, error = setmetatable, getmetatable, type, error
-local find, format, pairs, rawequal = string.find, string.format, pairs, rawequal
+local find, format, pairs = string.find, string.format, pairs
 local sort, split = table.sort, calls.split
 local add_matching, begin_handlers = calls.add_matching, calls.begin
 
@@ -213,14 +213,8 @@ function Emitter:off(what, fn)
     local got = type(what) ~= "string" and "handler or " .. wrong or wrong
     bad_argument(1, "off", got)
   end
-  local ear, removed = self.ears[what], 0
-  local handlers = ear and copy_to({}, ear.handlers) or {}
-  for i = 1, #handlers do
-    if fn == nil or rawequal(handlers[i].fn, fn) then
-      removed = removed + unregister(handlers[i])
-    end
-  end
-  return removed
+  local ear = self.ears[what]
+  return ear and calls.remove(copy_to({}, ear.handlers), fn, unregister) or 0
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 local kernel = require("kernel")
 
-local spawn, find, sub = kernel.spawn, string.find, string.sub
+local spawn, find, sub, rawequal = kernel.spawn, string.find, string.sub, rawequal
 
 local M = {}
 
@@ -54,6 +54,18 @@ function M.add_matching(ears, candidates, name)
   end
 end
 
+--- Remove those handlers that call `fn`, or, without one, all.
+---@return integer removed
+function M.remove(handlers, fn, unregister)
+  local removed = 0
+  for i = 1, #handlers do
+    if fn == nil or rawequal(handlers[i].fn, fn) then
+      removed = removed + unregister(handlers[i])
+    end
+  end
+  return removed
+end
+
 --- Begin the handlers that are still registered.
 ---@param handlers table[] in order
 ---@param plain table the event's values, packed
@@ -65,7 +77,7 @@ function M.begin(handlers, plain, named, unregister)
   for i = 1, #handlers do
     local handler = handlers[i]
     local ear = handler.ear
-    if ear then
+    if ear and not handler.home.closed then
       count = count + 1
       if handler.once then
         unregister(handler)

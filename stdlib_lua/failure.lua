@@ -36,6 +36,7 @@ local function is_ours(source)
 end
 
 local OPEN = {
+  ["broadcast_cuts.lua"] = true,
   ["combinators.lua"] = true,
   ["coroutine.lua"] = true,
   ["emitter_calls.lua"] = true,

@@ -7,6 +7,7 @@
 
 local kernel = require("kernel")
 local failure = require("failure")
+local put_off = require("backlog").put_off
 
 local getmetatable, next, pairs, tostring = getmetatable, next, pairs, tostring
 local sort, concat = table.sort, table.concat
@@ -40,6 +41,22 @@ local function in_order(held)
   return numbers
 end
 
+-- So many are given back at once; the others a little later (backlog.lua).
+local PIECE = 1000
+
+-- Give back those in `list` after number `done`.
+local function let_go(list)
+  local done, n = list.done, #list
+  local last = done + PIECE < n and done + PIECE or n
+  for i = done + 1, last do
+    getmetatable(list[i]).__let_go(list[i], list.task)
+  end
+  list.done = last
+  if last < n then
+    put_off(let_go, list)
+  end
+end
+
 -- Everything that `task` ended without giving back.
 local function give_back(task, ok, ...)
   local held = task.held
@@ -48,11 +65,11 @@ local function give_back(task, ok, ...)
     return ok, ...
   end
   local list, names = in_order(held), {}
-  for i = 1, #list do
-    local object = list[i]
-    getmetatable(object).__let_go(object, task)
-    names[i] = i <= MOST and tostring(object) or nil
+  for i = 1, ok and #list or 0 do
+    names[i] = i <= MOST and tostring(list[i]) or nil
   end
+  list.task, list.done = task, 0
+  let_go(list)
   if not ok then
     return ok, ...
   end

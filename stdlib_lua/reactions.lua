@@ -10,6 +10,7 @@
 
 local kernel = require("kernel")
 local scope_library = require("scope")
+local put_off = require("backlog").put_off
 
 local spawn, current, yield, cancelling =
   kernel.spawn, kernel.current, kernel.yield, kernel.cancelling
@@ -18,16 +19,20 @@ local setmetatable, pcall = setmetatable, pcall
 
 local M = {}
 
-local run, cut -- set by deferred.lua
+local run, cut, cut_each -- set by resolution.lua
 
 --- Let deferred.lua in: it is written on top of this file.
 ---@param hooks table
 --   run  function(queue, runner, promise, source) -> promise, source: calls the handler and settles; may
 --     return what is ready next instead of adding it, when that would be alone in this queue
---   cut  function(promise): the handler was cancelled, before it began or in the middle
+--   cut  function(promise): the handler was cancelled in the middle
+--   cut_each  function(take, queue, most): so many of them were before they began
 function M.connect(hooks)
-  run, cut = hooks.run, hooks.cut
+  run, cut, cut_each = hooks.run, hooks.cut, hooks.cut_each
 end
+
+-- Handlers that are cut in one go (backlog.lua).
+local PIECE = 2000
 
 -- Reactions that a runner takes before the others of the runtime have their turn.
 local BATCH = 100
@@ -113,12 +118,12 @@ local function drain(queue)
 end
 
 -- The scope is cancelled, so that no runner can begin in it.
-local function cut_all(queue)
+local cut_all
+function cut_all(queue)
   queue.free = 1 -- what is cut may make more ready: no runner for that
-  local promise = take(queue)
-  while promise do
-    cut(promise)
-    promise = take(queue)
+  cut_each(take, queue, PIECE)
+  if queue.tail > 0 then
+    return put_off(cut_all, queue)
   end
   queue.free = 0
 end

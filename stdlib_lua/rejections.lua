@@ -78,11 +78,14 @@ function M.hear(promise)
     promise.list = nil
   end
 end
+-- Rejections that a scope reports one by one.
+local MOST = 100
+
 --- The failures that the rejections in `list`, those of a scope that ends, are.
 function scope_library.rejections(list)
   local failures = {}
   local promise = list:pop()
-  while promise do
+  while promise and #failures < MOST do
     promise.list, promise.heard = nil, true
     local fail = promise.extra
     local origin = fail.task
@@ -98,6 +101,10 @@ function scope_library.rejections(list)
         },
     }
     promise = list:pop()
+  end
+  if promise then
+    local text = list:count() + 1 .. " more rejections that nobody handled"
+    failures[#failures + 1] = { value = failure.new("rejections", text), traceback = "" }
   end
   return failures
 end

@@ -234,12 +234,14 @@ local function returned(queue, promise, ok, value, ...)
     return resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
   end
   -- The common case, `settle` in line: a promise made by `next` waits for this one.
-  promise.state, promise.value, promise.waiters = FULFILLED, value, false
+  promise.state, promise.value = FULFILLED, value
   if not waiter.value or waiter.state then
-    return spread(promise, waiter)
+    return spread(promise)
   elseif queue.tail == 0 and waiter.scope == queue.scope then
+    promise.waiters = false
     return waiter, promise
   end
+  promise.waiters = false
   return add_reaction(waiter, promise)
 end
 
@@ -258,11 +260,26 @@ local function run(queue, runner, promise, source)
   return returned(queue, promise, xpcall(handler, on_error, source.value))
 end
 
+local CUT = "the handler of a promise was cancelled with its scope"
+
 -- The handler was cancelled.
 local function cut(promise)
-  cancel(promise, "the handler of a promise was cancelled with its scope")
+  cancel(promise, CUT)
 end
 
-reactions.connect({ run = run, cut = cut })
+-- Those of many were, before they began: one reason for all.
+local function cut_each(take, queue, most)
+  local fail = deferred.cancelled(CUT)
+  local promise, n = take(queue), 1
+  while promise do
+    deferred.cut(promise, fail)
+    if n == most then
+      return
+    end
+    promise, n = take(queue), n + 1
+  end
+end
+
+reactions.connect({ run = run, cut = cut, cut_each = cut_each })
 
 return M

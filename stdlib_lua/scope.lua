@@ -8,6 +8,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local joiners = require("joiners")
+local put_off = require("backlog").put_off
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
@@ -394,6 +395,21 @@ local function wait_children(scope)
   end
 end
 
+-- So many objects end with their scope at once; the others a little later (backlog.lua).
+local PIECE = 1000
+
+-- What is tied to a scope that has ended ends: see lifetime.lua.
+local function let_go(tied)
+  for _ = 1, PIECE do
+    local tie = tied:pop()
+    if not tie then
+      return
+    end
+    tie:fire()
+  end
+  put_off(let_go, tied)
+end
+
 local function close(scope, task)
   scope.closed = true
   if scope.co then
@@ -412,7 +428,7 @@ local function close(scope, task)
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
   if scope.tied then
-    scope.tied:wake_all(scope) -- see lifetime.lua
+    let_go(scope.tied)
   end
 end
 

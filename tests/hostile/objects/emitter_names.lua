@@ -1,5 +1,5 @@
 -- what: event names of a megabyte with many parts
--- expect: exit=0|4 limit=cpu|memory stdout=contained
+-- expect: exit=1 stderr=must not be longer than 1000 bytes
 local e = require("emitter").new()
 local name = ("a."):rep(300000) .. "*"
 for _ = 1, 3 do

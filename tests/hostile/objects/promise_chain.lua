@@ -1,5 +1,5 @@
 -- what: a chain of promises without handlers, as long as the memory allows
--- expect: exit=0 stdout=contained
+-- expect: exit=0|4 stdout=contained limit=cpu|memory
 local settle
 local first = promise.new(function(resolve)
   settle = resolve

@@ -1,5 +1,5 @@
 -- what: a hundred thousand handlers of one promise
--- expect: exit=0 stdout=contained
+-- expect: exit=0|4 stdout=contained limit=cpu|memory
 local settle
 local p = promise.new(function(resolve)
   settle = resolve

@@ -13,13 +13,13 @@ task.select({ { ch, "send", mutex } })
 check("select", select(2, task.select({ { ch, "receive" } })))
 check("resolve", promise.resolve(mutex):await())
 check("second", select(2, promise.resolve(1, mutex):await()))
-check("reject", select(2, pcall(promise.reject(mutex).await, promise.reject(mutex):catch(error))))
 check(
-  "run",
+  "reject",
   promise
-    .run(function(value)
-      return value
-    end, mutex)
+    .reject(mutex)
+    :catch(function(reason)
+      return reason
+    end)
     :await()
 )
 check("all", promise.all({ mutex }):await()[1])

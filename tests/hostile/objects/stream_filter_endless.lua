@@ -3,7 +3,7 @@
 local stream = require("stream")
 stream
   .of(function()
-    return 1
+    return "x"
   end)
-  :filter(rawequal)
+  :filter(tonumber)
   :collect()
