@@ -127,6 +127,48 @@ async def test_c12_calls_run_at_the_same_time(lua: Lua) -> None:
     ) == [[1, 1], [2, 2], [3, 3], [4, 4], [5, 5]]
 
 
+async def test_c12_calls_of_a_host_function_in_three_modes(engine: str) -> None:
+    """What `llm.chat`, `llm.chat_async` and `llm.chat_promise` will stand on."""
+
+    async def chat(prompt: str, seconds: float) -> str:
+        await trio.sleep(seconds)
+        if prompt == "fail":
+            raise OSError("no answer")
+        return f"re: {prompt}"
+
+    async with opened(engine=engine) as runtime:
+        runtime.register("llm.chat", chat)
+        assert await runtime.run("""
+            local callback = require("callback")
+            local chat_async = callback.wrap(llm.chat)
+            local chat_promise = callback.to_promise(chat_async)
+            local log, began = {}, task.now()
+            local function note(name)
+              return function(value)
+                log[#log + 1] = { name, tostring(value), task.now() - began }
+              end
+            end
+            note("simple")(llm.chat("a", 1))
+            chat_async("b", 3, note("parallel"), error)
+            chat_async("c", 1, note("parallel"), error)
+            chat_async("fail", 2, error, note("failed"))
+            while callback.has_pending() do
+              callback.process()
+              sleep(0.5)
+            end
+            began = task.now()
+            local both = promise.all({ chat_promise("d", 2), chat_promise("e", 1) }):await()
+            note("promise")(both[1] .. ", " .. both[2])
+            return log
+        """) == [
+            ["simple", "re: a", 1],
+            ["parallel", "re: c", 2],
+            ["failed", "OSError: no answer", 3],
+            ["parallel", "re: b", 4],
+            ["promise", "re: d, re: e", 2],
+        ]
+
+
 async def test_c16_callbacks_run_whenever_the_script_waits_and_before_it_ends(lua: Lua) -> None:
     assert await lua(
         TOOLS
