@@ -554,3 +554,42 @@ def test_the_deadlock_report_as_people_see_it(shell: Shell) -> None:
         "scheduler: deadlock: every task waits and nothing can wake them\n"
         "  task 1 'jobs.lua' waits for channel 'jobs' empty (resource) at jobs.lua:2\n",
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_long_queues_keep_their_order_while_they_grow_drain_and_lose_members(
+    lua: Lua, seed: int
+) -> None:
+    """Queues of waiters are moved down in their tables when they slide, not when they drain."""
+    assert await lua(
+        """
+        local random = ... -- Park and Miller's, the same on all engines
+        local function any_of(n)
+          random = random * 16807 % 2147483647
+          return random % n + 1
+        end
+        local ch, waiting, sent, problems = channel.new(), {}, 0, 0
+        for phase = 1, 12 do
+          local grow, leave = ({ 90, 10, 50 })[any_of(3)], ({ 0, 30 })[any_of(2)]
+          for _ = 1, 120 do
+            local draw = any_of(100)
+            if draw <= grow then
+              sent = sent + 1
+              waiting[#waiting + 1] = { value = sent, task = task.spawn(ch.send, ch, sent) }
+              task.yield()
+            elseif draw <= grow + leave and waiting[1] then
+              table.remove(waiting, any_of(#waiting)).task:cancel()
+              task.yield()
+            else
+              local value = ch:try_receive()
+              local first = table.remove(waiting, 1)
+              if value ~= (first and first.value) then problems = problems + 1 end
+            end
+            if ch:statistics().senders_waiting ~= #waiting then problems = problems + 1 end
+          end
+        end
+        while ch:try_receive() do end
+        return sent > 300, problems
+        """,
+        seed + 1,
+    ) == (True, 0)
