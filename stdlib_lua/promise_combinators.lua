@@ -7,7 +7,7 @@ local kernel = require("kernel")
 local failure = require("failure")
 local deferred = require("deferred")
 local rejections = require("rejections")
-local promises_of = require("promise_list").promises
+local promise_list = require("promise_list")
 local select_library = require("select")
 
 local getmetatable, setmetatable, type, next = getmetatable, setmetatable, type, next
@@ -129,6 +129,25 @@ local function length_of(list, name)
   return n
 end
 
+-- Let `group` hear of its source number `i`.
+---@return boolean over nothing that follows can matter
+local function attach(group, i, source)
+  local promise = group.promise
+  if promise.state then
+    return true -- another source has decided it, while there were many to be attached
+  elseif not source.state then
+    group[i] = setmetatable({ group = group, index = i, source = source, waits = true }, Member)
+    deferred.add(source, group[i])
+    return false
+  end
+  local state, value, extra = group.rule(group, i, source)
+  if state then
+    group:disband()
+    settle(promise, state, value, extra)
+  end
+  return state ~= nil
+end
+
 local function combine(name, rule, list, n)
   local task = current()
   if not task then
@@ -144,22 +163,11 @@ local function combine(name, rule, list, n)
     left = n,
     values = { n = n },
   }, Group)
-  local sources = promises_of(list, n, scope)
-  for i = 1, n do
-    local source = sources[i]
-    if source.state then
-      local state, value, extra = rule(group, i, source)
-      if state then
-        group:disband()
-        settle(promise, state, value, extra)
-        return promise
-      end
-    else
-      group[i] = setmetatable({ group = group, index = i, source = source, waits = true }, Member)
-      deferred.add(source, group[i])
-    end
+  local sources = promise_list.promises(list, n, scope)
+  promise_list.attach(group, sources, attach)
+  if not promise.state then
+    promise.group = group
   end
-  promise.group = group
   return promise
 end
 

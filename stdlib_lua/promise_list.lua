@@ -31,4 +31,13 @@ function M.promises(list, n, scope)
   return sources
 end
 
+--- Call `attach(group, i, source)` for each source, until it returns true.
+function M.attach(group, sources, attach)
+  for i = 1, #sources do
+    if attach(group, i, sources[i]) then
+      return
+    end
+  end
+end
+
 return M

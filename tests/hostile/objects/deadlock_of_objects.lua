@@ -9,7 +9,7 @@ local waits = {
   { sync.event(name), "wait" },
   { sync.barrier(2, name), "wait" },
   { sync.semaphore(0, name), "acquire" },
-  { require("emitter").new(name), "wait", name },
+  { require("emitter").new(name), "wait", "never" },
   { sub, "receive" },
   { promise.new(function() end), "await" },
 }

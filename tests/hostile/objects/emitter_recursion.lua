@@ -1,5 +1,6 @@
 -- what: a handler that emits its own event
--- expect: exit=4 limit=cpu|memory
+-- expect: exit=4 limit=cpu|memory|tasks
+-- options: --max-tasks 2000
 local e = require("emitter").new()
 for _ = 1, 2 do
   e:on("x", function()

@@ -5,8 +5,8 @@ promise
     __len = function()
       return 1 << 40
     end,
-    __index = function()
-      return 1
+    __index = function(_, key)
+      return key ~= "n" and 1 or nil
     end,
   }))
   :await()
