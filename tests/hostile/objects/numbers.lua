@@ -14,54 +14,47 @@ local numbers = {
   2 ^ 53,
 }
 local timer, stream = require("timer"), require("stream")
-for _, n in ipairs(numbers) do
-  task.timeout(0.01, function()
-    for _, fn in ipairs({
-      function()
-        local ch = channel.new(n)
-        ch:try_send(1)
-        ch:close()
-      end,
-      function()
-        local s = sync.semaphore(n)
-        s:try_acquire(n)
-        s:release(n)
-        s:release(n)
-      end,
-      function()
-        sync.barrier(n)
-      end,
-      function()
-        local w = sync.waitgroup()
-        w:add(n)
-        w:add(n)
-      end,
-      function()
-        local l = sync.rate_limiter({ per_second = n, burst = n })
-        l:try_acquire(n)
-        l:statistics()
-      end,
-      function()
-        timer.after(n, print):cancel()
-        timer.every(n, print):cancel()
-      end,
-      function()
-        local l = sync.rate_limiter({ per_second = n })
-        l:acquire(1)
-        l:acquire(1, 0.001)
-      end,
-      function()
-        task.select({ { channel.new(), "receive" }, timeout = n < 1 and n or 0 })
-      end,
-      function()
-        stream.of({ 1, 2, n = n }):take(3):collect()
-      end,
-      function()
-        require("broadcast").new(n):send(1)
-      end,
-    }) do
-      pcall(fn)
-    end
+local function attempts(n)
+  pcall(sync.barrier, n)
+  pcall(function()
+    channel.new(n):try_send(1)
   end)
+  pcall(function()
+    local s = sync.semaphore(n)
+    s:try_acquire(n)
+    s:release(n)
+    s:release(n)
+  end)
+  pcall(function()
+    local w = sync.waitgroup()
+    w:add(n)
+    w:add(n)
+  end)
+  pcall(function()
+    local l = sync.rate_limiter({ per_second = n, burst = n })
+    l:try_acquire(n)
+    l:statistics()
+  end)
+  pcall(function()
+    timer.after(n, print):cancel()
+  end)
+  pcall(function()
+    timer.every(n, print):cancel()
+  end)
+  pcall(function()
+    local l = sync.rate_limiter({ per_second = n })
+    l:acquire(1)
+    l:acquire(1, 0.001)
+  end)
+  pcall(task.select, { { channel.new(), "receive" }, timeout = n < 1 and n or 0 })
+  pcall(function()
+    stream.of({ 1, 2, n = n }):take(3):collect()
+  end)
+  pcall(function()
+    require("broadcast").new(n):send(1)
+  end)
+end
+for _, n in ipairs(numbers) do
+  task.timeout(0.01, attempts, n)
 end
 print("contained")

@@ -6,6 +6,14 @@ local function check(where, value)
     bad[#bad + 1] = where
   end
 end
+local function same(value)
+  return value
+end
+local function checking(where)
+  return function(value)
+    check(where, value)
+  end
+end
 local ch = channel.new(1)
 ch:send(mutex)
 check("channel", ch:receive())
@@ -13,64 +21,24 @@ task.select({ { ch, "send", mutex } })
 check("select", select(2, task.select({ { ch, "receive" } })))
 check("resolve", promise.resolve(mutex):await())
 check("second", select(2, promise.resolve(1, mutex):await()))
-check(
-  "reject",
-  promise
-    .reject(mutex)
-    :catch(function(reason)
-      return reason
-    end)
-    :await()
-)
+check("reject", promise.reject(mutex):catch(same):await())
+check("run", promise.run(same, mutex):await())
 check("all", promise.all({ mutex }):await()[1])
 check("settled", promise.all_settled({ mutex }):await()[1].value)
-check(
-  "handler",
-  promise
-    .resolve(1)
-    :next(function()
-      return mutex
-    end)
-    :await()
-)
-check(
-  "once",
-  sync.once(function()
-    return mutex
-  end)()
-)
-check(
-  "with",
-  mutex:with(function(value)
-    return value
-  end, mutex)
-)
-check("stream", require("stream").of({ mutex }):collect()[1])
-check(
-  "iterator",
-  require("stream")
-    .of(function(state)
-      return state
-    end, mutex)
-    :take(1)
-    :collect()[1]
-)
+check("handler", promise.resolve(mutex):next(same):await())
+check("once", sync.once(same)(mutex))
+check("with", sync.mutex():with(same, mutex))
+local stream = require("stream")
+check("stream", stream.of({ mutex }):map(same):collect()[1])
+check("iterator", stream.of(same, mutex):take(1):collect()[1])
 local b = require("broadcast").new(1)
 local sub = b:subscribe()
 b:send(mutex)
 check("broadcast", sub:receive())
 local e = require("emitter").new()
-e:on("x", function(value)
-  check("handler of an emitter", value)
-end)
+e:on("x", checking("emitter"))
 e:emit("x", mutex)
-require("timer").after(0, function(value)
-  check("timer", value)
-end, mutex)
-require("callback").wrap(function(value)
-  return value
-end)(mutex, function(value)
-  check("callback", value)
-end)
+require("timer").after(0, checking("timer"), mutex)
+require("callback").wrap(same)(mutex, checking("callback"))
 task.sleep(1)
 print(#bad == 0 and "contained" or "ESCAPED: " .. table.concat(bad, " "))
