@@ -7,6 +7,8 @@ contest.main(
     "benchmarks.spawn",
     "benchmarks.sleepers",
     "benchmarks.events",
+    "benchmarks.channels",
+    "benchmarks.promises",
     "benchmarks.host_calls",
     "benchmarks.portal",
     "benchmarks.heartbeat",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import subprocess
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ import trio
 
 import scheduler
 
-__all__ = ["RAW_SCHEDULER", "in_asyncio", "in_raw_lua", "in_runtime", "in_uvloop", "raw_runtime"]
+__all__ = ["RAW_SCHEDULER", "in_asyncio", "in_node", "in_raw_lua", "in_runtime", "in_uvloop", "raw_runtime"]
 
 _RAW = {"lua54": "lupa.lua54", "luajit": "lupa.luajit21"}
 
@@ -76,6 +77,19 @@ def raw_runtime(engine: str) -> Any:
 def in_raw_lua(engine: str, source: str, *args: Any) -> Any:
     """Run Lua source, which may use RAW_SCHEDULER's functions, without us; returns its value."""
     return raw_runtime(engine).execute(RAW_SCHEDULER + source, *args)
+
+
+def in_node(source: str, n: int, k: int = 0) -> float:
+    """Run JavaScript, the body of an asynchronous function of n and k, on node; us of CPU time per n."""
+    program = f"""
+    async function main(n, k) {{ {source} }}
+    const began = process.cpuUsage()
+    main({n}, {k}).then(() => {{
+      const used = process.cpuUsage(began)
+      console.log((used.user + used.system) / {n})
+    }})
+    """
+    return float(subprocess.run(["node", "-e", program], stdout=subprocess.PIPE, check=True).stdout)
 
 
 def in_asyncio(main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:

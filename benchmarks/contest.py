@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import attrs
 __all__ = ["COLUMNS", "Row", "main"]
 
 # Contenders in the order of the table. A raw one runs in the same engine as the one before it.
-COLUMNS = ("lua54", "raw 54", "luajit", "raw jit", "asyncio", "uvloop", "trio", "gevent")
+COLUMNS = ("lua54", "raw 54", "luajit", "raw jit", "asyncio", "uvloop", "trio", "gevent", "node")
 _RATIOS = {"raw 54": "lua54", "raw jit": "luajit"}
 # Peers that may be absent; the others come with the project or with Python.
 _OPTIONAL = ("uvloop", "gevent")
@@ -66,6 +67,8 @@ def main(*modules: str) -> None:
     only = options.only.split(",") if options.only else COLUMNS
     columns = [column for column in COLUMNS if column in only]
     absent = [peer for peer in _OPTIONAL if importlib.util.find_spec(peer) is None]
+    if shutil.which("node") is None:
+        absent.append("node")
     table = []
     failed = False
     for module in modules:
@@ -160,7 +163,7 @@ def _print(
         print("QUICK: small sizes, a smoke test; the numbers mean nothing.")
     print(_versions())
     if absent:
-        print("absent: not installed (python -m pip install", " ".join(absent) + ")")
+        print("absent: not installed:", " ".join(absent), "(but for node: python -m pip install)")
     print()
     widths = [max(len(line[i]) for line in [header, *table]) for i in range(len(header))]
     for line in [header, *table]:

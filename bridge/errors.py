@@ -212,13 +212,20 @@ class DeadlockError(SchedulerError):
 
     Attributes:
         tasks: who waits for what, where.
+        cycles: tasks that wait for each other, as lines: "task 2 holds mutex 'a' and waits for mutex 'b'
+            (held by task 3)", and so on round the cycle.
     """
 
-    def __init__(self, tasks: Sequence[WaitingTask]) -> None:
+    def __init__(self, tasks: Sequence[WaitingTask], cycles: Sequence[Sequence[str]] = ()) -> None:
         self.tasks = tuple(tasks)
+        self.cycles = tuple(tuple(cycle) for cycle in cycles)
         lines = ["deadlock: every task waits and nothing can wake them"]
         lines += [f"  {task}" for task in self.tasks[:MAX_WAITING]]
         lines += _more(len(self.tasks), MAX_WAITING)
+        for cycle in self.cycles:
+            lines.append("  a cycle:")
+            lines += [f"    {step}" for step in cycle[:MAX_WAITING]]
+            lines += [f"  {line}" for line in _more(len(cycle), MAX_WAITING)]
         super().__init__("\n".join(lines))
 
 

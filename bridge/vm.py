@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -24,6 +25,9 @@ __all__ = ["ENGINES", "VM", "KernelFunctions"]
 
 # Engine name to lupa module. Plain `lupa.LuaRuntime` is Lua 5.5 since lupa 2.7, so name them.
 ENGINES = {"lua54": "lupa.lua54", "lua55": "lupa.lua55", "luajit": "lupa.luajit21"}
+
+# What must be left of `max_memory` beside the text of a file that enters: lupa and the string's own header.
+SOURCE_MARGIN_BYTES = 64 * 1024
 
 
 def _deny(_object: object, _name: object, _setting: bool) -> NoReturn:
@@ -99,11 +103,9 @@ class VM:
             self.portal_missing = "switched off"
         if self.portal_missing is not None:
             door[b"portal_missing"] = self.portal_missing.encode()
-        library = self._lua.table()
-        for name, source in sources().items():
-            library[name.encode()] = source
-        boot = self._load(library[b"boot"], b"@[scheduler]/boot.lua")
-        self.embed = boot(library, door)
+        door[b"source"] = self._sources()
+        boot = self._load(sources()["boot"], b"@[scheduler]/boot.lua")
+        self.embed = boot(door)
         self.kernel = KernelFunctions(self.embed)
         # None where tasks cannot be preempted: LuaJIT, or no C API.
         self.preemption: Preemption | None = None
@@ -112,6 +114,21 @@ class VM:
         self._open_preemption(stop)
         door[b"can_preempt"] = self.preemption is not None
         self.embed[b"install"](self.globals)
+
+    def _sources(self) -> Callable[[bytes], bytes | None]:
+        """Make the function that gives Lua the text of one of our files, when it is first needed.
+
+        All of them together are half a megabyte, which every runtime would hold until it is collected.
+        """
+        this = weakref.ref(self)  # Lua must not keep what keeps it
+
+        def source(name: bytes) -> bytes | None:
+            text = sources()[name.decode()]
+            vm = this()
+            # None: a string that does not fit below `max_memory` would end the process.
+            return text if vm is not None and vm.room() > len(text) + SOURCE_MARGIN_BYTES else None
+
+        return source
 
     def _load(self, source: bytes, name: bytes) -> Any:
         loader = self._lua.eval(b"load")

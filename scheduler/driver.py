@@ -189,7 +189,7 @@ class Driver:
                 return
             elif detail is None and self._stuck():
                 if self.endings.fatal_error is None:
-                    self.endings.fatal(DeadlockError(self.waiting_tasks()))
+                    self.endings.fatal(DeadlockError(self.waiting_tasks(), self._cycles()))
                 else:
                     # Everything is cancelled and a shielded wait is left that nobody can end.
                     self._lua.kill_all()
@@ -546,6 +546,10 @@ class Driver:
             )
             for info in self.task_infos()
         )
+
+    def _cycles(self) -> list[list[str]]:
+        found = self._lua.cycles()
+        return [[step.decode(errors="replace") for step in cycle.values()] for cycle in found.values()]
 
     def statistics(self) -> RuntimeStatistics:
         """Return the counters."""

@@ -21,7 +21,9 @@ __all__ = ["MODULES", "Sandbox"]
 
 # What every sandboxed script has. Naming one in `allow` changes nothing.
 MODULES = frozenset(
-    {"task", "event", "sleep", "string", "table", "math", "utf8", "coroutine", "os", "io", "debug"}
+    {"task", "event", "sleep", "channel", "sync", "promise"}
+    | {"broadcast", "callback", "emitter", "stream", "timer"}
+    | {"string", "table", "math", "utf8", "coroutine", "os", "io", "debug"}
 )
 # Dotted, as `Runtime.register` takes it.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")

@@ -6,6 +6,7 @@ local kernel = require("kernel")
 local scope = require("scope")
 local failure = require("failure")
 local host = require("host")
+local cycles = require("cycles")
 local task_library = require("task")
 local event = require("event")
 local script = require("script")
@@ -304,6 +305,9 @@ function M.rows()
   end
   return rows
 end
+
+--- Tasks that wait for each other: a list of cycles, each a list of texts.
+M.cycles = cycles.find
 
 function M.statistics()
   local counters = kernel.counters()

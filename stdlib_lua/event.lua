@@ -5,6 +5,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local waitlist = require("waitlist")
+local select_library = require("select")
 
 local park, pack, unpack, now = kernel.park, kernel.pack, kernel.unpack, kernel.now
 local TIMEOUT, check_seconds = kernel.TIMEOUT, failure.check_seconds
@@ -14,6 +15,11 @@ local type, select, gsub = type, select, string.gsub
 local M = {}
 
 local events = {} -- name -> waitlist
+
+local function detail(name)
+  -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
+  return "event '" .. printable((gsub(name, "^script %d+%z", ""))) .. "'"
+end
 
 local EVENT = {
   reason = "event",
@@ -26,8 +32,7 @@ local EVENT = {
     return true
   end,
   detail = function(task)
-    -- A sandboxed script's names have a prefix that ends in a NUL (sandbox_events.lua).
-    return "event '" .. printable((gsub(task.on.name, "^script %d+%z", ""))) .. "'"
+    return detail(task.on.name)
   end,
   finish = function(values)
     if values == TIMEOUT then
@@ -70,6 +75,28 @@ function M.wait(name, timeout)
   end
   return park(EVENT, list or new_list(name), timeout and now() + timeout)
 end
+
+select_library.offer("string", "wait", {
+  try = function()
+    return false -- an event is not remembered
+  end,
+  add = function(case)
+    local list = events[case.object] or new_list(case.object)
+    list:add(case)
+    case.list = list
+  end,
+  remove = function(case)
+    if case.list:remove(case) then
+      events[case.list.name] = nil
+    end
+  end,
+  finish = function(values)
+    if values then
+      return unpack(values, 1, values.n)
+    end
+  end,
+  detail = detail,
+})
 
 --- Let a task that was spawned parked begin at the next emit of `name`, with the values.
 function M.begin_at(name, task)

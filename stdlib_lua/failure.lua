@@ -37,10 +37,16 @@ local function is_ours(source)
 end
 
 local OPEN = {
-  ["coroutine.lua"] = true,
+  ["broadcast_cuts.lua"] = true,
   ["combinators.lua"] = true,
   ["compiler.lua"] = true,
+  ["coroutine.lua"] = true,
+  ["emitter_calls.lua"] = true,
   ["listing.lua"] = true,
+  ["promise_list.lua"] = true,
+  ["stream.lua"] = true,
+  ["stream_stages.lua"] = true,
+  ["stream_work.lua"] = true,
 }
 
 -- Files that could as well be a script's: what they do may take as long as a script wants, and leaves
@@ -392,8 +398,16 @@ end
 
 --- Where a task was spawned, when that was recorded; else the function it runs.
 function M.site_of(task)
-  if not task.site and task.fn then
-    local info = getinfo(task.fn, "S")
+  local fn = not task.site and task.fn
+  if fn and type(fn) ~= "function" then
+    local meta = getmetatable(fn)
+    fn = type(meta) == "table" and rawget(meta, "__call")
+    if type(fn) ~= "function" then
+      return "a callable " .. type(task.fn) -- its __call has one, or has changed since
+    end
+  end
+  if fn then
+    local info = getinfo(fn, "S")
     return info.what == "C" and "a C function" or definition(info)
   end
   return task.site or not task.state and outermost(task.co) or "unknown"

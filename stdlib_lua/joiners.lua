@@ -1,24 +1,36 @@
---- Who waits for a task's end: nobody, one task, or a list. Nearly always one, which then needs no table.
+--- Who waits for a task's end: nobody, one waiter, or a list. Nearly always one, which then needs no table.
 
 local kernel = require("kernel")
 local waitlist = require("waitlist")
 
-local reschedule = kernel.reschedule
+local wake = kernel.wake
 local tostring = tostring
 
 local M = {}
 
--- Add one more `joiner`, which is about to park.
-local function add(task, joiner)
+--- Add a waiter.
+---@param joiner table a task that is about to park, or a case (waitlist.lua) with `quiet`: how the task ends
+--   does not matter to it
+function M.add(task, joiner)
   local present = task.joiners
-  if present.co then
+  if not present then
+    task.joiners = joiner
+  elseif present.last then
+    present:add(joiner)
+  else
     local list = waitlist.new()
     list:add(present)
     list:add(joiner)
     task.joiners = list
-  else
-    present:add(joiner)
   end
+end
+local add = M.add
+
+local function is_quiet(joiner)
+  if joiner.co then
+    return joiner.wait.quiet
+  end
+  return joiner.quiet
 end
 
 --- Take `joiner` out again (the abort of its wait).
@@ -37,14 +49,14 @@ function M.wake(task)
   local present = task.joiners
   if not present then
     return false
-  elseif present.co then
-    local heard = not present.wait.quiet
-    reschedule(present, task)
+  elseif not present.last then
+    local heard = not is_quiet(present)
+    wake(present, task)
     return heard
   end
   local heard = false
-  for i = 1, present.last do
-    heard = heard or present[i] and not present[i].wait.quiet
+  for i = present.first, present.last do
+    heard = heard or present[i] and not is_quiet(present[i])
   end
   present:wake_all(task)
   return heard
@@ -73,6 +85,9 @@ function M.kind(finish, check)
     end,
     detail = function(joiner)
       return "the end of " .. tostring(joiner.on)
+    end,
+    blockers = function(joiner)
+      return { joiner.on }
     end,
     finish = finish,
     quiet = not finish,

@@ -43,10 +43,11 @@ local function DONE() end -- my body has ended; this coroutine can run another
 local function DEAD() end -- my body has ended, and a script has seen this coroutine
 M.is_tag = { [TURN] = true, [PARK] = true, [CALL] = true }
 
--- Results that `park` turns into something else than a value.
-local CANCELLED = {}
-local REFUSED = {}
-local TIMEOUT = {}
+-- Results that `park` turns into something else than a value. Functions like the tags: a result may be any
+-- value of the script's, and its __eq is not asked.
+local function CANCELLED() end
+local function REFUSED() end
+local function TIMEOUT() end
 M.TIMEOUT = TIMEOUT
 
 local tasks = {} -- coroutine -> task, from spawn to end
@@ -71,6 +72,7 @@ local meter = nil -- function(task, seconds): what limits.lua does with the time
 local count_task, count_call = nil, nil -- function(scope, change), function(task): the same for these
 local count_stack = nil
 local out_of_memory = nil -- function(task) -> boolean: Lua had no memory left; was that the task's limit?
+local give_back = nil -- function(task, ok, ...) -> ok, ...: its end leaves locks behind (holdings.lua)
 
 -- Run queue of normal priority: `cur` is this round, `nxt` the next. Two dense arrays swapped each
 -- round; a sliding window over one table costs 10x on LuaJIT (measured, docs/design.md).
@@ -98,6 +100,8 @@ local frozen = {} -- task's coroutine -> id of the kernel loop whose stack holds
 local put_away = {} -- of these, the ones that did not freeze themselves -> the levels inside them
 local loop_id = 0 -- id of the loop that is running
 local frozen_call = nil -- a task that froze with a host call to perform
+local calls, call_head, call_tail = {}, 1, 0 -- host calls to perform, of tasks begun by `start_now`
+local parting = {} -- coroutines to be kept until the slice ends, see `start_now`
 local outbox = {} -- messages for the driver that no task is waiting on
 local outbox_size = 0
 
@@ -129,14 +133,25 @@ function M.connect(hooks)
   is_cancelled, check_cancelled = hooks.is_cancelled, hooks.check
 end
 
+--- From now on tasks may hold locks, and their end gives them back.
+---@param fn function(task, ok, ...) -> ok, ...: for a task with the field `held`, which it clears
+function M.set_give_back(fn)
+  give_back = fn
+end
+
 --- From now on children get something from their parents.
 ---@param fn function(parent) -> storage, site; parent is nil for a task spawned by Python
 function M.set_inherit(fn)
   inherit = fn
 end
 
+-- The same for those who check only then: `if pressing.cancels > 0 then enter() end` before what cannot wait.
+local pressing = { cancels = 0 }
+M.pressing = pressing
+
 function M.add_cancels(n)
   cancels = cancels + n
+  pressing.cancels = cancels
 end
 
 --- Any cancelled scope open? A cheap test before the walk up the scopes.
@@ -185,15 +200,26 @@ local function reschedule(task, result)
 end
 M.reschedule = reschedule
 
---- `reschedule` for the tasks in list[1] to list[last], which lets them go; false entries are skipped.
-function M.reschedule_all(list, last, result)
+--- `reschedule` for a waiter (waitlist.lua), which may be no task.
+---@param waiter table
+local function wake(waiter, result)
+  if waiter.co then
+    reschedule(waiter, result)
+  else
+    waiter:fire(result)
+  end
+end
+M.wake = wake
+
+--- `wake` for those in list[first] to list[last], which lets them go; false entries are skipped.
+function M.wake_each(list, first, last, result)
   -- `timed`: an absent field is searched for in Task, too, and 10,000 waiters' records are in no cache.
-  for i = 1, last do
+  for i = first, last do
     local task = list[i]
     list[i] = nil
     local plain = task and task.wait and not (classified or instrument or timed > 0 and task.timer)
     if task and not plain then
-      reschedule(task, result)
+      wake(task, result)
     elseif plain then
       task.wait, task.on = nil, result
       local n = ntail + 1
@@ -201,6 +227,32 @@ function M.reschedule_all(list, last, result)
       nxt[n] = task.co
     end
   end
+end
+
+--- `wake` for who came first in `list` (waitlist.lua), which lets it go; somebody waits there.
+---@return any value what the waiter has brought
+function M.wake_first(list, result)
+  local first, value = list.first, nil
+  local waiter, values = list[first], list.values
+  if first == list.last then
+    list[first] = nil
+    list.first, list.last = 1, 0
+    if values then
+      value = values[first]
+      values[first] = nil
+    end
+  else
+    waiter, value = list:pop()
+  end
+  if waiter.wait and not (classified or instrument or timed > 0 and waiter.timer) then
+    waiter.wait, waiter.on = nil, result -- `reschedule`, in line
+    local n = ntail + 1
+    ntail = n
+    nxt[n] = waiter.co
+  else
+    wake(waiter, result)
+  end
+  return value
 end
 
 -- Lua's own message; a guard may have put the script's line in front. (No pattern: it would look at each
@@ -233,6 +285,9 @@ function conclude(ok, ...)
   local task = tasks[levels[1]]
   if not ok and out_of_memory and is_memory_error((...)) and out_of_memory(task) then
     return conclude(false, CANCEL) -- its limit, not its error
+  end
+  if give_back and task.held then -- before it waits for its children, who may wait for that
+    return conclude(give_back(task, ok, ...))
   end
   if task.own or task.inner then
     local own = task.own
@@ -372,6 +427,7 @@ function M.spawn(scope, fn, args, options)
     fn = fn,
     prev = last, -- children form a list, so that order is the order of spawning
     next = nil,
+    state = false, -- at the end how it ended; there from the start, for what is missing is looked for in Task
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
@@ -565,8 +621,10 @@ end
 --   abort   function(task) -> boolean: unregister; false when the wait ends later by itself
 --   stubborn  true: waits although the task is cancelled
 --   detail  function(task) -> string: what it waits for, for people
+--   blockers  function(task) -> list: whose doing it waits for, when that is certain (cycles.lua)
 --   expire  function(task) -> any: the result when the task's timer comes first; without it TIMEOUT
 --   finish  function(result) -> ...: turns what `reschedule` was given, unless nil, into the wait's values
+--   marks   result -> function() -> ...: the same for a few results, where the others are values already
 ---@param on any what it waits for
 ---@param at number|nil absolute second at which the wait ends by itself
 ---@return any ... what `kind.finish` makes of the result, or the result
@@ -621,6 +679,10 @@ local function park(kind, on, at)
   elseif finish then
     return finish(result)
   end
+  local marks = kind.marks
+  if marks and marks[result] then
+    return marks[result]()
+  end
   return result
 end
 M.park = park
@@ -635,6 +697,9 @@ function M.abort(task, result)
   return true
 end
 M.CANCELLED = CANCELLED
+
+--- Yield to whoever resumed the running coroutine, one of the script's own (pollable.lua).
+M.hand_out = yield
 
 --- Let the others run once; a checkpoint.
 function M.yield()
@@ -706,14 +771,18 @@ end
 --- Coroutines of abandoned tasks: the task's own and those inside it, for each.
 M.abandoned = {}
 
--- Another coroutine takes the place of the task's own and ends it.
+-- Another coroutine takes the place of the task's own and ends it; so for those that stand on the same stack
+-- (`start_now`): they are in the same scope.
 local function replace(task)
-  local old, co = task.co, create(body)
-  tasks[old] = (seen[old] or co_status(old) ~= "suspended") and LOOP or nil -- nobody may resume it
-  tasks[co] = task
-  task.co, task.on, task.replaced = co, nil, true
-  stop_telling(task)
-  push(task)
+  repeat
+    local old, co = task.co, create(body)
+    tasks[old] = (seen[old] or co_status(old) ~= "suspended") and LOOP or nil -- nobody may resume it
+    tasks[co] = task
+    task.co, task.on, task.replaced = co, nil, true
+    stop_telling(task)
+    push(task)
+    task = task.beneath
+  until not task
 end
 
 --- The running task was killed and goes on all the same: it never runs again. What stands on its stack is not
@@ -828,10 +897,20 @@ local REST = {
   end,
 }
 
-function M.rest(task)
-  task.wait, task.on = REST, nil
+--- Park a task that has yielded already, between two steps: as `park`, without its values.
+---@param at number absolute second at which the wait ends by itself
+function M.park_yielded(task, kind, on, at)
+  task.wait, task.on = kind, on
+  parks = parks + 1
   timed = timed + 1
-  arm(task, clock() + task.rest)
+  arm(task, at)
+  if instrument then
+    instrument("parked", task)
+  end
+end
+
+function M.rest(task)
+  M.park_yielded(task, REST, nil, clock() + task.rest)
   task.rest = 0
 end
 
@@ -988,6 +1067,8 @@ function settle(me, co, ok, tag)
     local task = tasks[co]
     if tag ~= TURN and cancels > 0 and is_cancelled(task) then
       strike(co)
+    elseif tag ~= TURN and task.polls and M.park_poller(task) then
+      return nil
     end
     push_or_rest(task)
     return nil
@@ -1001,6 +1082,91 @@ function settle(me, co, ok, tag)
   levels[1] = co
   conclude(false, tag)
   tasks[co] = nil
+end
+
+M.strike = strike
+
+-- ---------------------------------------------------------------------------------------------
+-- A step inside a step
+
+-- A task begun by `start_now` wants a host call, which the loop performs after the step around it.
+local CALLING = {
+  reason = "host",
+  abort = function()
+    return true -- the call is not made: the loop compares
+  end,
+  detail = function()
+    return "its host call to begin"
+  end,
+}
+
+-- Taken out one at a time: the loop may be frozen in the middle of each.
+local function next_call()
+  local entry = calls[call_head]
+  calls[call_head] = nil
+  if call_head == call_tail then
+    call_head, call_tail = 1, 0
+  else
+    call_head = call_head + 1
+  end
+  return entry
+end
+
+local function perform_calls(me)
+  while call_tail > 0 do
+    local entry = next_call()
+    local task = entry.task
+    if task.wait == CALLING and task.on == entry then
+      task.wait, task.on = entry.kind, entry.request
+      perform(me, task)
+    end
+  end
+end
+
+-- Lua allows fewer than 200 resumes inside one another; the script may have coroutines between ours.
+local DEEPEST = 60
+
+--- Run the first step of `task`, which was spawned parked, now, inside the running task's step; what it does
+-- after its first wait it does in steps of its own. (A wait where Lua cannot yield holds the outer one up:
+-- their stacks lie upon each other. Very deep inside others it begins in the next round.)
+---@param task table
+function M.start_now(task)
+  local outer, co = tasks[levels[1]], task.co
+  task.nesting = (outer.beneath and outer.nesting or 0) + 1
+  if task.nesting > DEEPEST then
+    return push(task)
+  end
+  if measuring then
+    book(outer)
+  end
+  local saved, depth
+  if nest.depth > 1 then
+    saved, depth = leave_levels()
+  end
+  task.beneath, outer.above = outer, task -- `outer` cannot end before this step does
+  levels[1] = co
+  local ok, tag = resume(co)
+  task.beneath, outer.above = nil, nil
+  if measuring then
+    after_step(task)
+  end
+  if ok and tag == CALL then
+    local entry = { task = task, kind = task.wait, request = task.on }
+    task.wait, task.on = CALLING, entry
+    call_tail = call_tail + 1
+    calls[call_tail] = entry
+    special = true
+  else
+    settle(nil, co, ok, tag)
+    if tasks[co] == nil and spare[nspare] ~= co then
+      -- The watchdog may be about to arm it: not the loop resumed it, so not the loop keeps it.
+      parting[#parting + 1] = co
+    end
+  end
+  levels[1] = outer.co
+  if saved then
+    enter_levels(saved, depth)
+  end
 end
 
 -- One step with its bookkeeping, for the classes off the hot path and while measuring.
@@ -1190,7 +1356,12 @@ local function run(me)
     forget_passed()
   end
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
-  fire_timers()
+  if parting[1] then
+    parting = {}
+  end
+  if not due or head > tail or cut then -- `fire_soon` has promised the end of the round
+    fire_timers()
+  end
   if inside > 0 or head <= tail or nheld > 0 then
     bring_forward()
   end
@@ -1220,6 +1391,9 @@ local function run(me)
       if judge and had_turn then
         had_turn = false
         judge()
+      end
+      if call_tail > 0 then
+        perform_calls(me)
       end
       if outbox_size > 0 then
         flush_outbox(me)
@@ -1281,7 +1455,10 @@ local function run(me)
           break
         end
       end
-      if extra or head <= tail or frozen_call or not next_round() then
+      if special or head <= tail then
+        break
+      end
+      if special or extra or frozen_call or not next_round() then
         break
       end
     end
@@ -1371,6 +1548,11 @@ function M.set_instrument(fn)
   instrument = fn
 end
 
+--- A number that is another one whenever a task has had a turn.
+function M.turns()
+  return switches + head
+end
+
 --- Counters since the start, for statistics.
 function M.counters()
   return {
@@ -1398,6 +1580,7 @@ function M.close()
   end
   real_now, cpu_now = clock, clock
   host.now, host.real_now, host.cpu_now, host.portal = nil, nil, nil, nil
+  host.source = nil
   host.portal_missing = "the runtime is closed"
 end
 

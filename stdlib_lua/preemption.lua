@@ -109,7 +109,8 @@ end
 function M.overrun()
   local task = current()
   local thread = task and innermost()
-  local info = thread and getinfo(thread, 0, "S")
+  -- Suspended: it is about to be resumed, or has just ended its step, inside another task's (start_now).
+  local info = thread and co_status(thread) ~= "suspended" and getinfo(thread, 0, "S")
   if not info or is_kernels(info.short_src) then
     return "again"
   end

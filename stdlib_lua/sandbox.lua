@@ -6,6 +6,7 @@
 local guarded = require("coroutine")
 local tasks = require("sandbox_tasks")
 local events = require("sandbox_events")
+local objects = require("sandbox_objects")
 local metatables = require("sandbox_metatables")
 local code = require("sandbox_code")
 local output = require("sandbox_output")
@@ -130,9 +131,13 @@ function M.environment(spec)
   env.collectgarbage = collect
   env.task, env.event = tasks.new(box), events.new(box)
   env.sleep = env.task.sleep
+  local globals, library = objects.new(box)
+  for name, functions in next, globals do
+    env[name] = functions
+  end
   env._G = env
   env.load = code.loader(env, policy.bytes)
-  env.require = code.requirer(env, libraries_of(env), spec.read_module)
+  env.require = code.requirer(env, libraries_of(env), library, spec.read_module)
   env.params = copy(policy.params)
   if spec.script then
     env.arg = copy(spec.arguments or {})

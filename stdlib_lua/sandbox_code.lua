@@ -150,13 +150,18 @@ end
 --- Make `require`: modules beside the script, and the script's libraries by their names.
 ---@param env table
 ---@param loaded table modules by name, of this script alone
+---@param library function (name) -> a library that is made when it is first required, or nil
 ---@param read_module function|nil (name) -> source, chunk name; or nil, why not. Must not raise.
-function M.requirer(env, loaded, read_module)
+function M.requirer(env, loaded, library, read_module)
   local loading = {} -- name -> the task that loads it
 
   return function(name)
     name = errors.check_string(1, "require", name)
     local found = loaded[name]
+    if found == nil then
+      found = library(name)
+      loaded[name] = found
+    end
     if found ~= nil then
       return found
     end

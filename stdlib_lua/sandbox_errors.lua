@@ -20,6 +20,14 @@ function M.bounded(text, limit)
   return sub(text, 1, limit) .. "... (" .. #text - limit .. " bytes more)"
 end
 
+-- A name goes into reports, logs and terminals.
+local MAX_NAME = 100
+
+--- A text as it may stand in a report.
+function M.printable(text)
+  return (gsub(M.bounded(text, MAX_NAME), "%c", "?"))
+end
+
 --- Raise what Lua's own function says about these arguments, at the line that called ours. Call it in the
 -- function that the script called, and only with arguments that `native` refuses.
 ---@param name string as it is named when the call does not tell

@@ -8,25 +8,23 @@ local kernel = require("kernel")
 local failure = require("failure")
 local library = require("task")
 local combinators = require("combinators")
+local handles = require("handles")
+local pollable = require("pollable")
+local select_library = require("select")
 local errors = require("sandbox_errors")
+local objects = require("sandbox_objects")
+local values = require("sandbox_values")
 
 local Task, Scope = kernel.Task, require("scope").Scope
 local public, label = library.public, library.label
 local spawn, spawn_with, scope_of = public.spawn, public.spawn_with, public.scope
 local current, all_tasks = kernel.current, public.list
 local bad_argument, check_callable = failure.bad_argument, failure.check_callable
-local bounded = errors.bounded
-local setmetatable, type, error, next, pcall = setmetatable, type, error, next, pcall
-local gsub, math_type = string.gsub, math.type
+local printable, plain, records = errors.printable, values.plain, handles.records
+local setmetatable, type, error, pcall = setmetatable, type, error, pcall
+local raw_metatable, math_type = debug.getmetatable, math.type
 
 local M = {}
-
--- A name goes into reports, logs and terminals.
-local MAX_NAME = 100
-
-local function printable(text)
-  return (gsub(bounded(text, MAX_NAME), "%c", "?"))
-end
 
 -- The script (its box) that a task belongs to: the one whose library spawned it, or that of the task whose
 -- scope it lives in.
@@ -55,18 +53,6 @@ local function checked(ok, ...)
   return ...
 end
 
--- A plain table with the same raw fields: no metamethod of the script's runs inside our library.
-local function plain(options)
-  if type(options) ~= "table" then
-    return options
-  end
-  local copy = {}
-  for key, value in next, options do
-    copy[type(key) == "string" and key or "[" .. type(key) .. "]"] = value
-  end
-  return copy
-end
-
 -- The options of a spawn. The high class would take three rounds of four from everybody else.
 local function spawn_options(options)
   local copy = plain(options)
@@ -90,7 +76,6 @@ end
 ---@param box table stands for the script
 ---@return table library
 function M.new(box)
-  local records = setmetatable({}, { __mode = "k" }) -- handle -> task
   local scopes = setmetatable({}, { __mode = "k" }) -- handle -> scope
   local task_methods, scope_methods = {}, {}
 
@@ -146,8 +131,15 @@ function M.new(box)
     return task_handle(task)
   end
 
+  -- The task behind a handle of this script's, or nil.
+  local function task_record(handle)
+    return raw_metatable(handle) == task_meta and records[handle] or nil
+  end
+
+  box.task_handle, box.task_record = task_handle, task_record
+
   local function record(handle, method)
-    return records[handle] or bad_argument(1, method, "task expected, got " .. type(handle), 2)
+    return task_record(handle) or bad_argument(1, method, "task expected, got " .. type(handle), 2)
   end
 
   local function scope_record(handle, method)
@@ -250,7 +242,7 @@ function M.new(box)
   -- A list of our own with the records in it. The script's may change while the tasks run, and reading it
   -- may run metamethods.
   local function list_of(name, list)
-    if type(list) ~= "table" or records[list] then
+    if type(list) ~= "table" or task_record(list) then
       bad_argument(1, name, "list of functions or tasks expected, got " .. type(list), 2)
     end
     local n = list.n
@@ -260,7 +252,7 @@ function M.new(box)
     local copy = { n = n }
     for i = 1, n do
       local item = list[i]
-      local task = item ~= nil and records[item]
+      local task = task_record(item)
       if not task and type(item) ~= "function" then
         bad_argument(
           1,
@@ -298,6 +290,10 @@ function M.new(box)
       return public.limit(plain(limits), fn, ...)
     end
   end
+
+  functions.select = objects.select(box, select_library.select)
+  functions.POLL_PENDING = pollable.new_pending()
+  functions.pollable = pollable.maker(functions.POLL_PENDING)
 
   -- What takes and gives nothing of ours.
   functions.now, functions.sleep, functions.yield = public.now, public.sleep, public.yield

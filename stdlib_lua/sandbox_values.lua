@@ -25,6 +25,18 @@ function M.copy(value, made)
   return copy
 end
 
+--- A plain table with the same raw fields: no metamethod of the script's runs inside our library.
+function M.plain(options)
+  if type(options) ~= "table" then
+    return options
+  end
+  local copy = {}
+  for key, value in next, options do
+    copy[type(key) == "string" and key or "[" .. type(key) .. "]"] = value
+  end
+  return copy
+end
+
 --- `copy` of each argument.
 function M.copies(...)
   local values = { ... }

@@ -8,6 +8,7 @@
 local kernel = require("kernel")
 local failure = require("failure")
 local joiners = require("joiners")
+local put_off = require("backlog").put_off
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
@@ -80,9 +81,11 @@ function M.killing()
   return kills > 0 or kernel.is_stale()
 end
 
---- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it?
-local function is_cancelled(task)
-  if is_killed(task) then
+--- Is `task` cancelled: itself, or, up to the nearest shield, a scope or a task around it? Or the one in
+-- whose step its first step runs?
+local is_cancelled
+function is_cancelled(task)
+  if is_killed(task) or task.beneath and is_cancelled(task.beneath) then
     return true
   end
   local scope = task.inner or task.home
@@ -155,6 +158,9 @@ end
 function rouse(task)
   if task.wait and is_cancelled(task) then
     kernel.abort(task)
+  end
+  if task.above then
+    rouse(task.above)
   end
   local scope = task.inner
   while scope do
@@ -258,6 +264,14 @@ local CHILDREN = {
       .. (scope.count == 1 and " task" or " tasks")
       .. " of its scope"
   end,
+  many = true,
+  blockers = function(task)
+    local list, child = {}, task.on.first
+    while child do
+      list[#list + 1], child = child, child.next
+    end
+    return list
+  end,
 }
 M.CHILDREN = CHILDREN
 
@@ -268,6 +282,7 @@ local function fail(scope, task)
   errors[#errors + 1] = task.on
   scope:cancel("a task failed")
 end
+M.fail = fail
 
 -- `local t = task.spawn(f) ... t:join()`: a preemption in between must not turn the failure of `t` into one
 -- that nobody hears. So it is judged when the tasks that stood aside then have had their turn.
@@ -318,6 +333,17 @@ local function judge_scope(scope)
       judge_one(deferred[i])
     end
   end
+end
+
+-- Rejections of promises that nobody has heard of by the end of their scope are its failures.
+local function judge_rejections(scope)
+  local errors = scope.errors or {}
+  local failures = M.rejections(scope.rejected) -- set by deferred.lua
+  scope.rejected = nil
+  for i = 1, #failures do
+    errors[#errors + 1] = failures[i]
+  end
+  scope.errors = errors[1] and errors
 end
 
 --- Somebody joins a task that has ended: he hears of its failure.
@@ -398,6 +424,21 @@ local function wait_children(scope)
   end
 end
 
+-- So many objects end with their scope at once; the others a little later (backlog.lua).
+local PIECE = 1000
+
+-- What is tied to a scope that has ended ends: see lifetime.lua.
+local function let_go(tied)
+  for _ = 1, PIECE do
+    local tie = tied:pop()
+    if not tie then
+      return
+    end
+    tie:fire()
+  end
+  put_off(let_go, tied)
+end
+
 local function close(scope, task)
   scope.closed = true
   if scope.co then
@@ -418,6 +459,9 @@ local function close(scope, task)
   end
   local parent = scope.parent
   task.inner = parent ~= task.home and parent or nil
+  if scope.tied then
+    let_go(scope.tied)
+  end
 end
 
 -- A coroutine of the script's own opened a scope, yielded inside it and was never resumed: the scope
@@ -427,6 +471,9 @@ local function wind_up(task, outer)
     local scope = task.inner
     scope:cancel("its coroutine was abandoned")
     wait_children(scope)
+    if scope.rejected then
+      judge_rejections(scope)
+    end
     close(scope, task)
   end
 end
@@ -480,6 +527,9 @@ local function leave(scope, task, ok, ...)
     wait_children(scope)
   end
   judge_scope(scope)
+  if scope.rejected then
+    judge_rejections(scope)
+  end
   kernel.book(task)
   close(scope, task)
   if scope.exceeded then

@@ -8,6 +8,8 @@ local event = require("event")
 local combinators = require("combinators")
 local limits = require("limits")
 local guards = require("guards")
+local libraries = require("libraries")
+local pollable = require("pollable")
 local preemption = require("preemption")
 
 local type, error, math_floor, jit = type, error, math.floor, jit
@@ -125,6 +127,7 @@ function M.install(globals)
   guarded.install(globals)
   local task_table, event_table = library.public, { wait = event.wait, emit = event.emit }
   task_table.limit = limits.limit
+  task_table.pollable, task_table.POLL_PENDING = pollable.pollable, pollable.POLL_PENDING
   function limits.on_first(allowance)
     guard(globals, allowance)
   end
@@ -132,6 +135,7 @@ function M.install(globals)
   task_table.all, task_table.race, task_table.map =
     combinators.all, combinators.race, combinators.map
   globals.task, globals.event, globals.sleep = task_table, event_table, library.sleep
+  libraries.install(globals)
   globals.os.exit = exit
   globals.load = guarded.wrap_load(globals.load)
   globals.loadfile, globals.dofile =

@@ -7,6 +7,7 @@ local scope = require("scope")
 local failure = require("failure")
 local joiners = require("joiners")
 local listing = require("listing")
+local select_library = require("select")
 local classes = require("classes").by_name
 
 local enter, park, now, spawn = kernel.enter, kernel.park, kernel.now, kernel.spawn
@@ -286,6 +287,29 @@ end
 
 JOIN = joiners.kind(outcome, check_cycle)
 
+select_library.offer(Task, "join", {
+  check = function(task)
+    return task == kernel.current() and "a task cannot wait for its own end" or nil
+  end,
+  try = function(task)
+    if task.state then
+      scope.hear(task)
+      return true, task
+    end
+    return false
+  end,
+  add = function(case)
+    joiners.add(case.object, case)
+  end,
+  remove = function(case)
+    joiners.remove(case.object, case)
+  end,
+  finish = outcome,
+  detail = function(task)
+    return "the end of " .. label(task)
+  end,
+})
+
 --- Wait for the task's end. A checkpoint.
 ---@return any ... its values; its error is raised
 function Task:join()
@@ -412,6 +436,7 @@ M.public = {
   local_storage = M.local_storage,
   now = M.now,
   scope = M.scope,
+  select = select_library.select,
   shield = M.shield,
   sleep = M.sleep,
   spawn = M.spawn,

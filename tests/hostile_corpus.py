@@ -25,7 +25,7 @@ __all__ = ["ENGINES", "GROUPS", "Expected", "HostileScript", "read_corpus"]
 
 FOLDER = Path(__file__).parent / "hostile"
 ENGINES = ("lua54", "lua55")
-GROUPS = ("cpu", "errors", "escape", "evasion", "memory", "scheduler", "stack", "values")
+GROUPS = ("cpu", "errors", "escape", "evasion", "memory", "objects", "scheduler", "stack", "values")
 
 _FIELDS = ("what", "expect", "isolate", "engines", "options", "note")
 _LIMITS = frozenset(("cpu", "memory", "wall", "tasks", "output", "host_calls"))

@@ -236,6 +236,23 @@ def test_closed_runtimes_are_freed_with_their_cycles(engine: str) -> None:
 
 
 @all_engines
+def test_a_runtime_does_not_hold_the_text_of_our_files(engine: str) -> None:
+    """Half of its heap was that; a runtime that ends is held until Python's collector comes by."""
+    code = """
+    import stdlib_lua
+
+    async def main():
+        async with opened() as runtime:
+            held = await runtime.run('collectgarbage() collectgarbage() return collectgarbage("count")')
+            text = sum(map(len, stdlib_lua.sources().values())) / 1024
+            print(held < 350 + text or (held, text))
+
+    go(main)
+    """
+    assert outcome_of(code, engine) == "True\n"
+
+
+@all_engines
 def test_runtimes_in_several_threads(engine: str) -> None:
     code = """
     SCRIPT = '''

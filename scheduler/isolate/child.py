@@ -327,6 +327,7 @@ class _Child:
             _waiting(error.tasks) if isinstance(error, DeadlockError) else [],
             self._driver is not None and error is self._driver.endings.fatal_error,
             (error.limit, error.used, error.allowed) if isinstance(error, LimitReached) else None,
+            [list(cycle) for cycle in error.cycles] if isinstance(error, DeadlockError) else [],
         )
 
 

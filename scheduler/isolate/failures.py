@@ -52,7 +52,7 @@ def exception_of(failure: Failure) -> BaseException:
     if failure.kind == "ScriptExit":
         return ScriptExit(failure.code)
     if failure.kind == "DeadlockError":
-        return DeadlockError([_waiting(row) for row in failure.waiting])
+        return DeadlockError([_waiting(row) for row in failure.waiting], failure.cycles)
     if failure.kind in _LUA:
         return lua_error(*_row(failure))
     plain = _PLAIN.get(failure.kind)

@@ -251,6 +251,8 @@ class Failure(_Message):
     fatal: bool = False
     # Of a LimitReached: its name, used, allowed.
     limit: tuple[str, float, float] | None = None
+    # Of a DeadlockError.
+    cycles: list[list[str]] = []
 
 
 class Ready(_Message):

@@ -180,6 +180,19 @@ function task.race(list) end
 ---@return task.Results
 function task.map(list, fn, options) end
 
+---Cases `{object, operation [, value]}`: {ch, "receive"}, {ch, "send", v}, {t, "join"}, {"name", "wait"} and
+---whatever else can be waited for.
+---@class task.Cases
+---@field timeout? number seconds; then it returns nil, "timeout"
+---@field default? boolean true: return nil, "default" when no case is ready
+---@field [integer] table
+
+---Wait for the first of several things; at most one takes effect. Checkpoint: yes.
+---@param cases task.Cases
+---@return integer|nil index of the case that took effect
+---@return any ... its values
+function task.select(cases) end
+
 ---The running task. Checkpoint: no.
 ---@return task.Task
 function task.current() end
@@ -210,5 +223,15 @@ function task.usage(t, subtree) end
 ---The task's own table; a child starts with a copy of it, made when it is spawned. Checkpoint: no.
 ---@return table<any, any>
 function task.local_storage() end
+
+---What a pollable function gives its resumer while the result is not there.
+task.POLL_PENDING = {}
+
+---Make a function that, in a coroutine of the script's own, runs `fn(...)` as a task and yields
+---`task.POLL_PENDING` at each step until that has ended; called anywhere else it waits. The coroutine's last
+---step gives fn's values or raises its error. Checkpoint: no.
+---@param fn function
+---@return function
+function task.pollable(fn) end
 
 return task

@@ -275,3 +275,18 @@ async def test_same_program_gives_the_same_trace_every_time(lua: Lua) -> None:
     first = await lua(code)
     assert len(first) == 60
     assert [await lua(code) for _ in range(3)] == [first] * 3
+
+
+async def test_a_slice_that_ends_early_does_not_change_the_order_of_a_round(lua: Lua) -> None:
+    """A wait without patience ended in the middle of a round, if the machine was slow there."""
+    assert await lua("""
+        local log = {}
+        task.spawn(function() event.wait("never", 0) log[#log + 1] = "timed out" end)
+        task.spawn(function()
+          local began = os.clock()
+          while os.clock() < began + 0.03 do end -- real time: the watchdog ends the slice
+        end)
+        task.spawn(function() task.yield() log[#log + 1] = "yielded before the timeout" end)
+        task.yield() task.yield()
+        return log
+    """) == ["yielded before the timeout", "timed out"]

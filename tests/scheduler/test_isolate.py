@@ -279,6 +279,23 @@ async def test_exits_and_deadlocks(opened: Opener) -> None:
         "deadlock: every task waits and nothing can wake them\n"
         "  task 1 'waiter' waits for event 'never' (event) at string:1"
     )
+    assert stuck.value.cycles == ()
+
+
+@real_time
+async def test_deadlock_names_its_cycle(opened: Opener) -> None:
+    with pytest.raises(scheduler.DeadlockError) as stuck:
+        async with opened(detect_deadlock=True) as runtime:
+            await runtime.run("""
+                local m = sync.mutex("m")
+                m:with(function() task.scope(function() task.spawn(m.lock, m) end) end)
+            """)
+    assert stuck.value.cycles == (
+        (
+            "task 1 'string' holds mutex 'm' and waits for the end of 1 task of its scope, among them task 2",
+            "task 2 waits for mutex 'm' (held by task 1 'string')",
+        ),
+    )
 
 
 @real_time

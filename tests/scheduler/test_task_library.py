@@ -531,7 +531,7 @@ async def test_libraries_are_globals_and_modules_and_nothing_else_is_added(lua: 
           next pairs pcall print rawequal rawget rawlen rawset require select setmetatable tonumber
           tostring type warn xpcall _G _VERSION bit coroutine debug io jit math os package string table
           utf8 bit32 unpack setfenv getfenv module newproxy gcinfo
-          task event sleep params]]):gmatch("%S+") do known[name] = true end
+          task event sleep params channel sync promise]]):gmatch("%S+") do known[name] = true end
         local extra = {}
         for name in pairs(_G) do if not known[name] then extra[#extra + 1] = tostring(name) end end
         return require("task") == task and require("event") == event and require("sleep") == sleep, extra
@@ -552,6 +552,7 @@ async def test_names_of_the_task_library_are_the_documented_ones(lua: Lua) -> No
         [
             *("spawn", "spawn_with", "sleep", "yield", "scope", "timeout", "shield"),
             *("all", "race", "map", "current", "list", "now", "local_storage", "limit", "usage"),
+            *("select", "pollable", "POLL_PENDING"),
         ]
     )
 
@@ -560,3 +561,17 @@ async def test_task_failure_error_is_a_lua_error(lua: Lua) -> None:
     with pytest.raises(scheduler.LuaError, match="string:1: boom") as caught:
         await lua("task.spawn(function() error('boom') end):join()")
     assert caught.value.lua_traceback.endswith("\n\tstring:1: in function <string:1>")
+
+
+async def test_a_callable_table_has_a_site_before_its_first_step(lua: Lua) -> None:
+    """The debug library was asked about the table itself, and raised in whoever looked."""
+    assert await lua("""
+        local meta = { __call = function() end }
+        local t = task.spawn(setmetatable({}, meta))
+        local site = t:info().site
+        local u = task.spawn(setmetatable({}, meta))
+        meta.__call = setmetatable({}, meta)
+        local other = u:info().site
+        meta.__call = function() end
+        return { site, other }
+    """) == ["function <string:2>", "a callable table"]

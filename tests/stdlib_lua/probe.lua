@@ -1,7 +1,9 @@
 -- Calls every function of every library with tables whose metamethods note what they are given. Anything
 -- noted must be the script's own, a plain value, or a handle. Returns how many calls it made, and the leaks.
+-- With `objects` also those of the libraries built on tasks and the methods of what they make; they give
+-- functions (of a promise its resolve and reject), so functions are not looked at.
 
-local seed, rounds = ...
+local seed, rounds, objects = ...
 math.randomseed(seed)
 local own, leaks = setmetatable({}, { __mode = "k" }), {}
 local open = {}
@@ -11,7 +13,7 @@ local function harmless(value)
   if kind == "table" then
     return own[value] or (next(value) == nil and getmetatable(value) == false) or open[value]
   elseif kind == "function" then
-    return own[value] or functions[value]
+    return objects or own[value] or functions[value]
   end
   return kind ~= "userdata" and kind ~= "thread" or own[value]
 end
@@ -81,6 +83,13 @@ local function callback(...)
 end
 own[callback] = true
 local libraries = { _G, task, event, string, table, math, utf8, coroutine, os, debug, io }
+if objects then
+  libraries = { task, channel, sync, promise }
+  for _, name in ipairs({ "broadcast", "callback", "emitter", "stream", "timer" }) do
+    libraries[#libraries + 1] = require(name)
+  end
+end
+open[task.POLL_PENDING] = true
 local SKIP = {
   [print] = true,
   [io.write] = true,
@@ -118,9 +127,54 @@ for _, name in ipairs({ "join", "cancel", "status", "info" }) do
     end,
   }
 end
+-- Objects, and their methods by name.
+local METHODS = "send receive try_send try_receive close statistics iter subscribe on once off emit wait cancel "
+  .. "map filter take batch merge buffer collect each next catch finally await status lock try_lock unlock with "
+  .. "acquire release notify notify_all read_lock write_lock read_unlock write_unlock with_read with_write add "
+  .. "done set clear is_set call"
+local made = {}
+local function make_objects()
+  local makers = {
+    { channel.new, math.random(0, 3), "c" },
+    { sync.mutex },
+    { sync.semaphore, 1 },
+    { sync.condition },
+    { sync.rwlock },
+    { sync.barrier, 2 },
+    { sync.waitgroup },
+    { sync.event },
+    { sync.once, callback },
+    { sync.rate_limiter, { per_second = 100 } },
+    { promise.resolve, 1 },
+    { promise.reject, 1 },
+    { promise.run, callback },
+    { require("broadcast").new, 2 },
+    { require("emitter").new },
+    { require("stream").of, { 1, 2, 3 } },
+    { require("timer").after, 1, callback },
+    { require("timer").debounce, 1, callback },
+  }
+  for i, maker in ipairs(makers) do
+    made[i] = maker[1](table.unpack(maker, 2))
+  end
+end
+local function call_method(...)
+  local object, methods = made[math.random(#made)], {}
+  for name in METHODS:gmatch("%S+") do
+    methods[#methods + 1] = object[name]
+  end
+  return methods[math.random(#methods)](object, ...)
+end
+if objects then
+  for _ = 1, #list do
+    list[#list + 1] = { "a method", call_method }
+  end
+end
 local function value()
-  local pick = math.random(12)
-  if pick <= 4 then
+  local pick = math.random(objects and 16 or 12)
+  if pick > 12 then
+    return made[math.random(#made)]
+  elseif pick <= 4 then
     return proxy()
   elseif pick <= 6 then
     return callback
@@ -144,12 +198,15 @@ end
 local done = 0
 for _ = 1, rounds do
   local entry = list[math.random(#list)]
-  local args = { n = math.random(0, 4) }
-  for i = 1, args.n do
-    args[i] = value()
-  end
-  task.timeout(0.01, function()
+  local function round()
     task.scope(function()
+      if objects then
+        make_objects()
+      end
+      local args = { n = math.random(0, 4) }
+      for i = 1, args.n do
+        args[i] = value()
+      end
       local results = table.pack(xpcall(entry[2], callback, table.unpack(args, 1, args.n)))
       done = done + 1
       for i = 1, results.n do
@@ -159,6 +216,9 @@ for _ = 1, rounds do
           if meta and not harmless(meta) then
             leaks[#leaks + 1] = entry[1] .. " returned a metatable"
           end
+          if meta == false and not harmless(result) and rawget(result, "message") == nil then
+            leaks[#leaks + 1] = entry[1] .. " returned a record"
+          end
           if not meta then
             own[result] = true
           end
@@ -167,6 +227,9 @@ for _ = 1, rounds do
         end
       end
     end)
-  end)
+  end
+  -- What is made may be rejected, and locked, and nobody handles or unlocks it.
+  local t = task.spawn(task.timeout, 0.01, round)
+  pcall(t.join, t)
 end
 return done, leaks

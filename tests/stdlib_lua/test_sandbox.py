@@ -29,19 +29,30 @@ def run(engine_with_close: str) -> Any:
 # -- what is there ---------------------------------------------------------------------------------
 
 LIBRARIES = {
+    "channel": "new",
+    "promise": "all all_settled any new race reject resolve run",
+    "sync": "barrier condition event mutex once rate_limiter rwlock semaphore waitgroup",
+    "require('broadcast')": "new",
+    "require('callback')": "cancel from_promise has_pending process to_promise wrap",
+    "require('emitter')": "new",
+    "require('stream')": "of",
+    "require('timer')": "after debounce every throttle",
     "coroutine": "close create isyieldable resume running status wrap yield",
     "debug": "traceback",
     "event": "emit wait",
     "io": "stdout write",
     "os": "clock date difftime time",
     "string": "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
-    "task": ("all current list local_storage map now race scope shield sleep spawn spawn_with timeout yield"),
+    "task": (
+        "POLL_PENDING all current list local_storage map now pollable race scope select shield sleep spawn "
+        "spawn_with timeout yield"
+    ),
     "utf8": "char charpattern codepoint codes len offset",
 }
 GLOBALS = (
-    "_G _VERSION assert collectgarbage coroutine debug error event getmetatable io ipairs load math next os "
-    "pairs params pcall print rawequal rawget rawlen rawset require select setmetatable sleep string table "
-    "task tonumber tostring type utf8 xpcall"
+    "_G _VERSION assert channel collectgarbage coroutine debug error event getmetatable io ipairs load math "
+    "next os pairs params pcall print promise rawequal rawget rawlen rawset require select setmetatable "
+    "sleep string sync table task tonumber tostring type utf8 xpcall"
 )
 NAMES = "local names = {} for name in pairs((...)) do names[#names + 1] = name end table.sort(names) "
 
@@ -328,6 +339,30 @@ async def test_metamethods_and_callbacks_see_nothing_of_ours(run: Any, seed: int
     done, leaks = await run((HERE / "probe.lua").read_text(), seed, 1500)
     assert not leaks
     assert done > 1000
+
+
+async def test_callbacks_of_another_script_cannot_be_cancelled(engine_with_close: str) -> None:
+    async with sandboxed(engine_with_close) as runtime, trio.open_nursery() as nursery:
+        nursery.start_soon(
+            runtime.run,
+            "called = false local wait = require('callback').wrap(sleep) "
+            "wait(1, function() called = true end) sleep(2) assert(called)",
+        )
+        await trio.sleep(0.5)
+        assert (
+            await runtime.run(
+                "local n = 0 for id = 0, 100 do n = n + (require('callback').cancel(id) and 1 or 0) end "
+                "return n"
+            )
+            == 0
+        )
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_objects_and_their_callbacks_show_nothing_of_ours(run: Any, seed: int) -> None:
+    done, leaks = await run((HERE / "probe.lua").read_text(), seed, 1500, True)
+    assert not leaks
+    assert done > 500
 
 
 async def test_metatables_are_only_those_the_script_has_set(run: Any) -> None:
