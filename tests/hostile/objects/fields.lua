@@ -13,7 +13,7 @@ local made = {
   require("emitter").new(),
   require("emitter").new():on("x", print),
   require("stream").of({}),
-  require("timer").after(0, type),
+  require("timer").after(0, task.now),
   require("timer").throttle(0, print),
 }
 local names = "senders receivers waiters owner readers writer scope source state value log broadcast tie handlers "
