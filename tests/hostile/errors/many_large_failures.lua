@@ -1,5 +1,5 @@
 -- what: a hundred failures with large messages at the same time
--- expect: exit=1|4 stderr=101 tasks failed limit=memory
+-- expect: exit=1|4 stderr=tasks failed limit=memory
 for i = 1, 100 do
   task.spawn(function()
     local _ <close> = setmetatable({}, {
