@@ -37,7 +37,7 @@ MAX_PARTS, MAX_WAITING = 20, 100
 
 
 # Characters of a name and of a place in a report.
-MAX_NAME, MAX_PLACE = 100, 300
+MAX_NAME, MAX_PLACE, MAX_STEP = 100, 300, 600
 
 
 def printable(text: str, most: int | None = MAX_NAME, *, keep: str = "") -> str:
@@ -224,7 +224,7 @@ class DeadlockError(SchedulerError):
         lines += _more(len(self.tasks), MAX_WAITING)
         for cycle in self.cycles:
             lines.append("  a cycle:")
-            lines += [f"    {step}" for step in cycle[:MAX_WAITING]]
+            lines += [f"    {printable(step, MAX_STEP)}" for step in cycle[:MAX_WAITING]]
             lines += [f"  {line}" for line in _more(len(cycle), MAX_WAITING)]
         super().__init__("\n".join(lines))
 

@@ -12,6 +12,7 @@ local waitlist = require("waitlist")
 local select = require("select")
 
 local park, enter, wake, pressing = kernel.park, kernel.enter, kernel.wake, kernel.pressing
+local check_place, isyieldable = kernel.check_place, coroutine.isyieldable
 local bad_argument, describe, NIL = failure.bad_argument, select.describe, subscriptions.NIL
 local setmetatable, getmetatable, type, error = setmetatable, getmetatable, type, error
 local tostring, format, pairs, infinity = tostring, string.format, pairs, math.huge
@@ -188,6 +189,9 @@ function Broadcast:send(value)
     return count
   elseif why == "closed" then
     refuse_closed(self)
+  end
+  if not isyieldable() then
+    check_place() -- raises in a finalizer, which may run in the middle of the next two lines
   end
   sending = value
   return park(SEND, self)

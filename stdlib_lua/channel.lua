@@ -13,7 +13,8 @@ local waitlist = require("waitlist")
 local select = require("select")
 
 local park, enter, pressing = kernel.park, kernel.enter, kernel.pressing
-local wake_first = kernel.wake_first
+local wake_first, check_place = kernel.wake_first, kernel.check_place
+local isyieldable = coroutine.isyieldable
 local bad_argument, describe = failure.bad_argument, select.describe
 local setmetatable, type, error = setmetatable, type, error
 local tostring, format, infinity = tostring, string.format, math.huge
@@ -101,10 +102,6 @@ local function pop(channel)
   local first, last = channel.first, channel.last
   local value, senders = channel[first], channel.senders
   channel[first] = nil
-  if senders.last > 0 then
-    last = last + 1
-    channel[last], channel.last = wake_first(senders, true), last
-  end
   if first == last then
     channel.first, channel.last = 1, 0
   else
@@ -112,6 +109,11 @@ local function pop(channel)
     if first > 32 and first * 2 > last then
       move_down(channel, first + 1, last)
     end
+  end
+  if senders.last > 0 then -- last: a finalizer that runs meanwhile may use the channel
+    local next_value = wake_first(senders, true)
+    last = channel.last + 1
+    channel[last], channel.last = next_value, last
   end
   return value
 end
@@ -197,6 +199,9 @@ function Channel:send(value)
     return true
   elseif why then
     refuse_closed(self)
+  end
+  if not isyieldable() then
+    check_place() -- raises in a finalizer, which may run in the middle of the next two lines
   end
   sending = value
   return park(SEND, self)

@@ -12,7 +12,6 @@ local event = require("event")
 local script = require("script")
 local sandbox = require("sandbox")
 local limits = require("limits")
-local timers = require("timers")
 local listing = require("listing")
 local guards = require("guards")
 local preemption = require("preemption")
@@ -55,11 +54,6 @@ function scope.on_watched_end(task, heard)
     ended[task.id] = task
   end
   local own = task.own
-  for _, budget in ipairs({ own and own.budget, own and own.enforced }) do
-    if budget.scope == own and budget.timer then
-      timers.disarm(budget)
-    end
-  end
   local exceeded = own and own.exceeded
   if exceeded then
     local fail = { value = exceeded, traceback = "", task = task }

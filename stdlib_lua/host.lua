@@ -21,7 +21,8 @@ local OK, RAISED, MISUSED = 0, 1, 2 -- anything else: an iterator
 
 -- Calls are numbered: what is said about one that has ended must not hit the task's next.
 local last_call = 0
-local calls = {} -- number of a call -> task, while it is under way
+-- Number of a call -> task, while it is under way. (Weak: a task that is abandoned does not see its end.)
+local calls = setmetatable({}, { __mode = "v" })
 M.names = {} -- id of a host function -> name
 
 -- A host call is over when Python says so: cancelling it cancels the trio work and waits for its end.
@@ -73,7 +74,8 @@ local function perform(fn, name, waits, ...)
   if not task then
     error("cannot call " .. name .. " outside a task", 0)
   end
-  if kernel.limited then
+  if kernel.limited then -- either may raise
+    kernel.count_call(task)
     kernel.reserve_copies(...)
   end
   local id = last_call + 1

@@ -69,7 +69,7 @@ local overdue = false -- the watchdog wants the slice to end
 local measuring = false -- count yields and run time per task
 local booked = 0 -- while measuring: processor time up to which it has been booked
 local meter = nil -- function(task, seconds): what limits.lua does with the time of each step
-local count_task, count_call = nil, nil -- function(scope, change), function(task): the same for these
+local count_task = nil -- function(scope, change): the same for these
 local count_stack = nil
 local out_of_memory = nil -- function(task) -> boolean: Lua had no memory left; was that the task's limit?
 local give_back = nil -- function(task, ok, ...) -> ok, ...: its end leaves locks behind (holdings.lua)
@@ -123,6 +123,7 @@ local is_cancelled -- function(task) -> boolean; set by scope.lua
 local check_cancelled -- function(task): raises when the task's scope is cancelled; set by scope.lua
 local leave -- function(scope, task, ok, ...): ends the scope around a body; set by scope.lua
 local wind_up -- function(task): ends scopes the body left open; set by scope.lua
+local forget_scopes -- function(task): the same without waiting for anybody; set by scope.lua
 -- Cancelled scopes that are still open, and tasks that are telling their error (`tell`): 0 means that a wait
 -- needs no check.
 local cancels = 0
@@ -131,6 +132,7 @@ local cancels = 0
 function M.connect(hooks)
   ended, wind_up, leave = hooks.ended, hooks.wind_up, hooks.leave
   is_cancelled, check_cancelled = hooks.is_cancelled, hooks.check
+  forget_scopes = hooks.forget_scopes
 end
 
 --- From now on tasks may hold locks, and their end gives them back.
@@ -265,7 +267,7 @@ end
 local function stop_telling(task)
   if task.telling then
     task.telling = nil
-    cancels = cancels - 1
+    M.add_cancels(-1)
   end
 end
 
@@ -273,7 +275,7 @@ end
 function M.tell(task, failed)
   if not task.telling then
     task.telling = true
-    cancels = cancels + 1
+    M.add_cancels(1)
   end
   failure.render(failed)
   stop_telling(task)
@@ -419,21 +421,21 @@ function M.spawn(scope, fn, args, options)
   end
   local id = spawned + 1
   spawned = id
-  local last = scope.last
   local task = setmetatable({
     co = co,
     id = id,
     home = scope,
     fn = fn,
-    prev = last, -- children form a list, so that order is the order of spawning
+    prev = nil, -- children form a list, so that order is the order of spawning
     next = nil,
     state = false, -- at the end how it ended; there from the start, for what is missing is looked for in Task
     wait = nil, -- kind of the wait, nil while ready or running
     on = args, -- arguments before the start, what it waits for, at the end the outcome
   }, Task)
   tasks[co] = task
+  local last = scope.last -- not before: a finalizer may have spawned while memory was taken
   if last then
-    last.next = task
+    last.next, task.prev = task, last
   else
     scope.first = task
   end
@@ -782,6 +784,9 @@ local function replace(task)
     stop_telling(task)
     push(task)
     task = task.beneath
+    if task then
+      M.abandoned[#M.abandoned + 1] = { task.co }
+    end
   until not task
 end
 
@@ -790,6 +795,9 @@ end
 ---@param task table
 function M.abandon(task)
   M.abandoned[#M.abandoned + 1] = leave_levels()
+  if count_stack then
+    count_stack(task, 1, true) -- it stays
+  end
   levels[1] = nobody
   inside = ntail
   overdue, special, cut = true, true, true
@@ -853,9 +861,6 @@ end
 ---@param request table packed: what the driver gets
 ---@return any result
 function M.call(task, kind, request)
-  if count_call then
-    count_call(task)
-  end
   task.wait, task.on = kind, request
   host_calls = host_calls + 1
   if isyieldable() then
@@ -889,8 +894,8 @@ local REST = {
   abort = function()
     return true
   end,
-  expire = function()
-    return nil
+  expire = function(task)
+    return task.on -- the result of a host call that it has not seen yet
   end,
   detail = function()
     return "the rest that its limits prescribe"
@@ -910,7 +915,7 @@ function M.park_yielded(task, kind, on, at)
 end
 
 function M.rest(task)
-  M.park_yielded(task, REST, nil, clock() + task.rest)
+  M.park_yielded(task, REST, task.on, clock() + task.rest)
   task.rest = 0
 end
 
@@ -1078,7 +1083,7 @@ function settle(me, co, ok, tag)
   end
   -- The guard itself failed (the C stack or memory ran out inside it): nothing may wait here.
   local task = tasks[co]
-  task.inner, task.own = nil, nil
+  forget_scopes(task)
   levels[1] = co
   conclude(false, tag)
   tasks[co] = nil
@@ -1356,6 +1361,7 @@ local function run(me)
     forget_passed()
   end
   nest.depth = 1 -- a stack overflow in coroutine.lua may have left it
+  pausing = 0
   if parting[1] then
     parting = {}
   end
@@ -1508,10 +1514,10 @@ end
 -- `stack(task, change)` when its C stack is put away and taken out again; `pending(task, change)` when it
 -- begins to wait for a host call and when that is over.
 function M.set_counters(task, call, memory, stack, pending)
-  count_task, count_call, out_of_memory, count_stack = task, call, memory, stack
+  count_task, out_of_memory, count_stack = task, memory, stack
   max_spare = FEW_SPARE
   forget_spare()
-  M.count_task, M.count_pending = task, pending
+  M.count_task, M.count_call, M.count_pending = task, call, pending
 end
 
 --- So many bytes are about to be made; raises in a task whose limit that would pass (limits.lua).

@@ -432,9 +432,6 @@ function M.attach(target, budget)
 end
 
 local function ended(budget, ...)
-  if budget.timer then
-    timers.disarm(budget)
-  end
   if budget.scope.exceeded and budget.scope.exceeded.limit == "memory" then
     local task = current()
     book(task)

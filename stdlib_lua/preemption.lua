@@ -30,6 +30,9 @@ local function strike(task)
       sethook() -- a coroutine that another task has resumed since
     elseif not is_kernels(getinfo(2, "S").short_src) then
       sethook()
+      if task.struck == "cancelled" then
+        task.struck = nil -- it may be cancelled again, by another scope
+      end
       scope.check(task)
     end
   end

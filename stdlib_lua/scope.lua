@@ -37,7 +37,7 @@ local kills = 0 -- open scopes that were killed; see Scope:kill
 local killed_from
 function killed_from(scope)
   while scope do
-    if scope.killed then
+    if scope.killed and not scope.closed then
       return scope
     end
     local caller = scope.caller
@@ -85,13 +85,13 @@ end
 -- whose step its first step runs?
 local is_cancelled
 function is_cancelled(task)
-  if is_killed(task) or task.beneath and is_cancelled(task.beneath) then
+  if is_killed(task) then
     return true
   end
   local scope = task.inner or task.home
   while true do
     if scope == task.home then
-      if task.doomed then
+      if task.doomed or task.beneath and is_cancelled(task.beneath) then
         return true
       end
       task = scope.owner
@@ -447,6 +447,13 @@ local function close(scope, task)
   if scope.timer then
     timers.disarm(scope)
   end
+  local budget = scope.budget
+  while budget and budget.scope == scope do
+    if budget.timer then
+      timers.disarm(budget)
+    end
+    budget = budget.outer
+  end
   if scope.cancelled then
     kernel.add_cancels(-1)
   end
@@ -476,6 +483,18 @@ local function wind_up(task, outer)
     end
     close(scope, task)
   end
+end
+
+-- The task's guard has failed: nobody can wait for children any more.
+local function forget_scopes(task)
+  local scope = task.inner or task.own
+  while scope and scope ~= task.home do
+    if not scope.closed then
+      close(scope, task)
+    end
+    scope = scope.parent
+  end
+  task.inner = nil
 end
 
 --- Coroutine `co` has yielded to the script: did it leave a scope open that it had opened? Such a scope is
@@ -565,6 +584,7 @@ end
 kernel.connect({
   ended = ended,
   wind_up = wind_up,
+  forget_scopes = forget_scopes,
   leave = leave,
   is_cancelled = is_cancelled,
   check = check,

@@ -593,3 +593,28 @@ async def test_long_queues_keep_their_order_while_they_grow_drain_and_lose_membe
         """,
         seed + 1,
     ) == (True, 0)
+
+
+async def test_sends_of_finalizers_do_not_mix_with_others(lua_with_close: Lua) -> None:
+    """A finalizer that ran between two lines of `send` and failed to send left its value to the other."""
+    code = """
+        collectgarbage("generational")
+        local wrong, full = 0, channel.new(0)
+        local meta = { __gc = function() pcall(full.send, full, "of a finalizer") end }
+        local function deep(depth, ch, value)
+          if depth == 0 then return (ch:send(value)) end
+          return (deep(depth - 1, ch, value))
+        end
+        for i = 1, 3000 do
+          local ch = channel.new(0)
+          local sender = task.spawn(function()
+            for _ = 1, 5 do setmetatable({}, meta) end
+            deep(i, ch, i)
+          end)
+          if ch:receive() ~= i then wrong = wrong + 1 end
+          sender:join()
+        end
+        collectgarbage("incremental")
+        return wrong
+    """
+    assert await lua_with_close(code) == 0

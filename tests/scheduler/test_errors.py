@@ -486,3 +486,24 @@ async def test_e39_unknown_and_ended_tasks_are_harmless_to_cancel(lua: Lua) -> N
         return t:cancel(), t:status(), t:join()
     """)
     assert values == (False, "done", 1)
+
+
+async def test_cycles_of_a_deadlock_show_no_control_characters(lua: Lua) -> None:
+    """The name of a mutex could forge lines of the report, and send escapes to the terminal."""
+    code = """
+        local one, other = sync.mutex("a\\27[31m\\nforged"), sync.mutex("b")
+        local function both(first, second)
+          return function()
+            first:lock()
+            task.sleep(1)
+            second:lock()
+          end
+        end
+        task.spawn(both(one, other))
+        task.spawn(both(other, one))
+    """
+    with pytest.raises(DeadlockError) as caught:
+        await lua(code)
+    assert "a cycle:" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert "\nforged" not in str(caught.value)

@@ -1446,3 +1446,40 @@ async def test_a_timeout_ends_an_executor_that_computes(engine_with_close: str) 
             end)
             return value, why, #task.list()
         """) == (None, "timeout", 1)
+
+
+async def test_shield_in_an_executor_holds_against_the_end_of_its_caller(lua: Lua) -> None:
+    """The caller's cancellation was seen before the executor's own shield."""
+    code = """
+        local log = {}
+        task.timeout(1, function()
+          promise.new(function(resolve)
+            task.shield(function()
+              task.sleep(2)
+              log[#log + 1] = "shield ended"
+            end)
+          end)
+          task.sleep(100)
+        end)
+        return log[1]
+    """
+    assert await lua(code) == "shield ended"
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_shield_in_an_executor_that_computes_holds(lua_with_close: Lua) -> None:
+    """As above, in the executor's first step, which stands on its caller's stack."""
+    code = """
+        local log = {}
+        task.timeout(0.02, function()
+          promise.new(function(resolve)
+            task.shield(function()
+              local ends = os.clock() + 0.1
+              while os.clock() < ends do end
+              log[#log + 1] = "shield ended"
+            end)
+          end)
+        end)
+        return log[1]
+    """
+    assert await lua_with_close(code) == "shield ended"

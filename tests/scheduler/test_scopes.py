@@ -440,3 +440,20 @@ async def test_a_raw_yield_at_task_level_can_be_cancelled(lua: Lua) -> None:
         t:cancel()
         return (pcall(t.join, t)), t:status(), closed
     """) == (False, "cancelled", 0)
+
+
+async def test_children_that_finalizers_spawn_are_cancelled_with_their_scope(lua_with_close: Lua) -> None:
+    """A finalizer that ran in the middle of a spawn cut the list of children: a timeout missed some."""
+    code = """
+        local began = task.now()
+        local function spawn() task.spawn(task.sleep, 1000) end
+        local _, why = task.timeout(5, function()
+          for _ = 1, 5000 do
+            setmetatable({}, { __gc = spawn })
+            task.spawn(task.sleep, 1000)
+          end
+        end)
+        return why, task.now() - began
+    """
+    why, now = await lua_with_close(code)
+    assert (why, round(now, 3)) == ("timeout", 5)

@@ -728,3 +728,52 @@ async def test_host_calls_under_way_count_for_memory(lua_with_close: Lua) -> Non
         await trio.sleep(seconds)
 
     assert await lua_with_close(code, host={"host_wait": host_wait}) == ("memory", True)
+
+
+# -- what is left behind ---------------------------------------------------------------------------
+
+
+@real_time
+async def test_throttled_task_gets_the_results_of_its_calls(engine_with_close: str) -> None:
+    """A rest between a host call and its caller's next instruction dropped the result."""
+    code = """
+        local wrong = 0
+        for i = 1, 30000 do
+          local ok, value = pcall(echo, i)
+          if not ok or value ~= i then wrong = wrong + 1 end
+        end
+        return wrong
+    """
+    async with opened(engine_with_close) as runtime:
+        runtime.register("echo", lambda value: value)
+        # Beside another that wants the processor: only then is a loop of calls interrupted.
+        runtime.spawn("task.spawn_with({ background = true }, function() while true do task.yield() end end)")
+        assert await runtime.run(code, limits=Limits(cpu_s=0.01, policy="throttle")) == 0
+
+
+async def test_refused_host_call_leaves_nothing(lua: Lua) -> None:
+    """The task of a call that its limit refused stayed in the list of calls under way."""
+    code = """
+        local function one()
+          local blob = ("x"):rep(10000)
+          task.limit({ host_calls = 0 }, function() host() return blob end)
+        end
+        one()
+        collectgarbage() collectgarbage()
+        local before = collectgarbage("count")
+        for _ = 1, 100 do one() end
+        collectgarbage() collectgarbage()
+        return collectgarbage("count") - before < 50
+    """
+    assert await lua(code, host={"host": lambda: None}) is True
+
+
+async def test_clock_of_a_limit_ends_with_its_body(lua: Lua) -> None:
+    """After an error the timer went on: a deadlock was told when it was over, and `warn` warned of it."""
+    code = """
+        local ok = pcall(task.limit, { wall_s = 3600 }, function() error("x", 0) end)
+        pcall(event.wait, "never")
+    """
+    with pytest.raises(scheduler.DeadlockError):
+        await lua(code)
+    assert trio.current_time() < 3600
