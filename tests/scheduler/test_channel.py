@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Lua, Shell
+from conftest import Lua, Shell, opened
 
 import scheduler
 from scheduler import DeadlockError
@@ -595,26 +595,17 @@ async def test_long_queues_keep_their_order_while_they_grow_drain_and_lose_membe
     ) == (True, 0)
 
 
-async def test_sends_of_finalizers_do_not_mix_with_others(lua_with_close: Lua) -> None:
-    """A finalizer that ran between two lines of `send` and failed to send left its value to the other."""
-    code = """
-        collectgarbage("generational")
-        local wrong, full = 0, channel.new(0)
-        local meta = { __gc = function() pcall(full.send, full, "of a finalizer") end }
-        local function deep(depth, ch, value)
-          if depth == 0 then return (ch:send(value)) end
-          return (deep(depth - 1, ch, value))
-        end
-        for i = 1, 3000 do
-          local ch = channel.new(0)
-          local sender = task.spawn(function()
-            for _ = 1, 5 do setmetatable({}, meta) end
-            deep(i, ch, i)
-          end)
-          if ch:receive() ~= i then wrong = wrong + 1 end
-          sender:join()
-        end
-        collectgarbage("incremental")
-        return wrong
+@pytest.mark.parametrize("what", ["channel.new(0)", "require('broadcast').new(1)"])
+async def test_refused_send_leaves_its_value_to_nobody(engine: str, what: str) -> None:
+    """The value waited in a variable for the wait to begin: a finalizer's send that failed left it to another."""
+    code = f"""
+        local ch, weak = {what}, setmetatable({{}}, {{ __mode = "v" }})
+        if ch.subscribe then ch:subscribe() ch:try_send(1) end
+        local function send() weak[1] = {{}} ch:send(weak[1]) end
+        local ok, message = pcall(table.sort, {{ 1, 2 }}, send)
+        collectgarbage() collectgarbage()
+        return ok, message, weak[1]
     """
-    assert await lua_with_close(code) == 0
+    async with opened(engine, portal=False) as runtime:
+        ok, message, left = await runtime.run(code)
+    assert (ok, "cannot wait here" in message, left) == (False, True, None)
