@@ -597,7 +597,7 @@ async def test_long_queues_keep_their_order_while_they_grow_drain_and_lose_membe
 
 @pytest.mark.parametrize("what", ["channel.new(0)", "require('broadcast').new(1)"])
 async def test_refused_send_leaves_its_value_to_nobody(engine: str, what: str) -> None:
-    """The value waited in a variable for the wait to begin: a finalizer's send that failed left it to another."""
+    """It waited in a variable for the wait to begin: when a finalizer's send failed, another task sent it."""
     code = f"""
         local ch, weak = {what}, setmetatable({{}}, {{ __mode = "v" }})
         if ch.subscribe then ch:subscribe() ch:try_send(1) end
