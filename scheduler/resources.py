@@ -292,8 +292,9 @@ class Resources:
     def enforce(self, task: LuaTask, limits: Limits, *, policy: str | None = None) -> None:
         """Limit a running task and everything below it. Checkpoint: no.
 
-        What it has used so far counts, except for `wall_s`, which begins now. Limits that it was spawned with
-        stay; those of an earlier `enforce` are replaced.
+        The processor time, memory and tasks that it uses so far count; `wall_s`, `output_bytes` and
+        `host_calls` begin now. Limits that it was spawned with stay; those of an earlier `enforce` are
+        replaced.
 
         Args:
             task: a live task that Python has spawned.

@@ -160,11 +160,19 @@ local function split(args)
   return args[n - 1], args[n]
 end
 
+local MOST_ARGUMENTS = 200
+
 local function check_count(n, name, count)
-  if count ~= nil and (type(count) ~= "number" or not (count >= 0) or count % 1 ~= 0) then
-    local got = type(count) == "number" and tostring(count) or describe(count)
-    bad_argument(n, name, "number of arguments (a whole number) expected, got " .. got, 2)
+  if count == nil then
+    return
   end
+  local is_number = type(count) == "number"
+  if is_number and count >= 0 and count <= MOST_ARGUMENTS and count % 1 == 0 then
+    return
+  end
+  local got = is_number and tostring(count) or describe(count)
+  local expected = "number of arguments (a whole number up to " .. MOST_ARGUMENTS .. ") expected"
+  bad_argument(n, name, expected .. ", got " .. got, 2)
 end
 
 --- Make of a function that waits one that returns at once: `fn_async(..., callback [, errback])` runs

@@ -19,6 +19,7 @@ local M = {}
 local SMALL = 65536
 -- Long strings are repeated in blocks of this size: copying blocks is faster than copying bytes.
 local BLOCK = 1000000
+local MAX_PACKED = _VERSION == "Lua 5.5" and math.huge or 2 ^ 31 -- more is no size for string.pack
 local MAX_STRING = 2 ^ 47 -- more than any memory; Lua's own message says "resulting string too large"
 
 local function same(...)
@@ -210,7 +211,8 @@ function M.new_pack(reserve)
     local bytes = measure({ ... }, select("#", ...))
     if type(template) == "string" and find(template, "c%d%d%d%d") then
       for size in gmatch(template, "c(%d+)") do
-        bytes = bytes + tonumber(size)
+        local count = tonumber(size)
+        bytes = bytes + (count < MAX_PACKED and count or 0)
       end
     end
     if bytes > SMALL then

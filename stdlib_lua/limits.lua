@@ -85,6 +85,35 @@ function M.amounts(value)
   end
 end
 
+-- By the policy "warn": the amount at which the next line is due, when twice as much is used.
+local function doubled(allowed, used)
+  local amount = allowed > 0 and allowed or used
+  if amount <= 0 or used == infinity then
+    return infinity
+  end
+  while amount <= used do
+    amount = amount * 2
+  end
+  return amount
+end
+
+-- Scripts can make limits, and the log is the program's: so many lines in a second.
+local MAX_LINES = 20
+local lines, lines_since = 0, -infinity
+
+local function warn(text)
+  local time = now()
+  if time - lines_since >= 1 then
+    lines, lines_since = 0, time
+  end
+  lines = lines + 1
+  if lines < MAX_LINES then
+    post("warn", text)
+  elseif lines == MAX_LINES then
+    post("warn", text .. "; what else reaches a limit within this second is not told")
+  end
+end
+
 local function exceed(budget, limit, used)
   local allowed = budget.limits[limit]
   local kind = KINDS[limit]
@@ -95,15 +124,10 @@ local function exceed(budget, limit, used)
     text = text .. " (" .. task_library.label(task) .. ")"
   end
   if budget.policy ~= "kill" then
-    -- Once more when twice as much is used.
-    local again = allowed > 0 and allowed or used
-    while again <= used do
-      again = again * 2
-    end
-    budget.limits[limit] = budget.policy == "throttle" and infinity or again
     budget.throttled = budget.policy == "throttle"
+    budget.limits[limit] = budget.throttled and infinity or doubled(allowed, used)
     budget.rest = limit == "cpu_percent" and 100 / max(allowed, 1) - 1 or REST
-    post("warn", text .. (budget.throttled and "; its tasks are slowed down" or ""))
+    warn(text .. (budget.throttled and "; its tasks are slowed down" or ""))
     return
   end
   local target = budget.scope
@@ -130,6 +154,9 @@ end
 --- Its wall-clock time is over (timers.lua).
 function Budget:on_deadline()
   exceed(self, "wall_s", self.limits.wall_s)
+  if self.policy == "warn" then
+    M.begin(self)
+  end
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -410,6 +437,7 @@ function M.new(spec, outer)
     share_cpu = 0, -- seconds since `share_began`
     share_began = now(),
     throttled = false,
+    wall_began = nil, -- absolute second
     rest = REST, -- when throttled: see there
     memory = 0, -- bytes, an estimate
     alive = 0, -- tasks
@@ -420,8 +448,9 @@ end
 
 --- Start the clock of a budget that has got its scope.
 function M.begin(budget)
+  budget.wall_began = budget.wall_began or now()
   if budget.limits.wall_s < infinity then
-    timers.arm(budget, now() + budget.limits.wall_s)
+    timers.arm(budget, budget.wall_began + budget.limits.wall_s)
   end
 end
 
@@ -500,6 +529,9 @@ end
 function M.check(task, budget)
   if budget.cpu > budget.limits.cpu_s then
     exceed(budget, "cpu_s", budget.cpu)
+  end
+  if budget.alive > budget.limits.tasks then
+    exceed(budget, "tasks", budget.alive)
   end
   check_memory(task, 0)
 end

@@ -82,10 +82,10 @@ M.count_traffic = usage.count_traffic
 -- inside it.
 local function surround(task, outer, budget)
   local inside = { [task] = true }
-  local tasks = all_tasks() -- by id: who owns comes before who is owned
+  local tasks = all_tasks() -- by id: who owns, or calls back, comes before who is owned
   for i = 1, #tasks do
     local each = tasks[i]
-    local owner = each.home.owner
+    local owner = each.home.owner or each.caller
     if inside[each] or owner and inside[owner] then
       inside[each] = true
       local open = each.inner
@@ -107,6 +107,20 @@ local function surround(task, outer, budget)
   end
 end
 
+-- How many tasks count for it.
+local function alive_in(budget)
+  local alive = 0
+  local tasks = all_tasks()
+  for i = 1, #tasks do
+    local around = tasks[i].home.budget
+    while around and around ~= budget do
+      around = around.outer
+    end
+    alive = alive + (around and 1 or 0)
+  end
+  return alive
+end
+
 --- Give limits to a running task that has a scope of its own (Python has spawned it). What it and everything
 -- below it have used since counting began counts. The next call replaces what this one has set.
 ---@param task table
@@ -118,12 +132,14 @@ function M.enforce(task, spec)
     local fresh = limits.new(spec, budget.outer)
     timers.disarm(budget)
     budget.limits, budget.policy, budget.throttled = fresh.limits, fresh.policy, false
+    budget.wall_began = nil
   else
     budget = limits.new(spec, own.budget)
-    local used, alive = usage.of(task, true)
-    budget.cpu, budget.memory, budget.alive = used.cpu, used.memory, alive
+    local used = usage.of(task, true)
+    budget.cpu, budget.memory = used.cpu, used.memory
     surround(task, own.budget, budget)
     own.budget, own.enforced, budget.scope = budget, budget, own
+    budget.alive = alive_in(budget)
   end
   limits.begin(budget)
   limits.check(task, budget)

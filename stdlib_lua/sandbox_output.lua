@@ -106,7 +106,7 @@ function M.traceback(...)
   if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then
     return message
   end
-  if type(level) ~= "number" then
+  if type(level) ~= "number" or level % 1 ~= 0 or level < 0 or level > 1e6 then
     level = thread and 0 or 1
   end
   local text = bounded(clean_traceback(thread, thread and level or level + 1))

@@ -494,15 +494,15 @@ async def test_from_promise(lua: Lua) -> None:
         ("callback.wrap()", "bad argument #1 to 'wrap' (function expected, got no value)"),
         (
             "callback.wrap(print, 'x')",
-            "bad argument #2 to 'wrap' (number of arguments (a whole number) expected, got string)",
+            "bad argument #2 to 'wrap' (number of arguments (a whole number up to 200) expected, got string)",
         ),
         (
             "callback.wrap(print, -1)",
-            "bad argument #2 to 'wrap' (number of arguments (a whole number) expected, got -1)",
+            "bad argument #2 to 'wrap' (number of arguments (a whole number up to 200) expected, got -1)",
         ),
         (
             "callback.wrap(print, 1.5)",
-            "bad argument #2 to 'wrap' (number of arguments (a whole number) expected, got 1.5)",
+            "bad argument #2 to 'wrap' (number of arguments (a whole number up to 200) expected, got 1.5)",
         ),
         (
             "callback.wrap(print, 1)(1, 2)",

@@ -14,7 +14,7 @@ from conftest import Lua, opened
 
 import scheduler
 from bridge import traffic
-from scheduler import Capacity, Limits, ResourceUsage
+from scheduler import Capacity, CpuLimitExceeded, LimitReached, Limits, ResourceUsage
 
 # One table of this length takes more than a megabyte on every engine.
 HOARD = "local kept = {} for i = 1, 100000 do kept[i] = i + 0.5 end "
@@ -461,3 +461,47 @@ async def test_e63_usage_is_summed_per_group_whoever_has_ended() -> None:
         assert resources.drop_group("plan").network_bytes_sent == 42
         with pytest.raises(ValueError, match=r"there is no group 'plan'; known are \['review'\]"):
             resources.usage("plan")
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_enforced_limits_hold_for_callbacks_under_way(engine_with_close: str) -> None:
+    """What Python had called back before the limits came was not below the task."""
+
+    async def call(fn: Any) -> Any:
+        return await fn()
+
+    async with opened(engine_with_close) as runtime:
+        runtime.register("call", call)
+        task = runtime.spawn("return call(function() while true do task.yield() end end)")
+        await trio.sleep(0.02)
+        runtime.resources.enforce(task, Limits(cpu_s=0.05))
+        with pytest.raises(CpuLimitExceeded):
+            await task.join()
+
+
+async def test_callbacks_that_end_leave_no_tasks_in_enforced_limits(engine_with_close: str) -> None:
+    async def call(fn: Any) -> Any:
+        return await fn()
+
+    code = """
+        for _ = 1, 9 do task.spawn(call, function() task.sleep(2) end) end
+        task.sleep(3)
+        for _ = 1, 15 do task.spawn(task.sleep, 1) end
+        task.sleep(1)
+        return "fine"
+    """
+    async with opened(engine_with_close) as runtime:
+        runtime.register("call", call)
+        task = runtime.spawn(code)
+        await trio.sleep(1)
+        runtime.resources.enforce(task, Limits(tasks=19))
+        assert await task.join() == "fine"
+
+
+async def test_tasks_that_are_alive_count_when_limits_are_enforced(engine_with_close: str) -> None:
+    async with opened(engine_with_close) as runtime:
+        task = runtime.spawn("for _ = 1, 50 do task.spawn(task.sleep, 9) end")
+        await trio.sleep(1)
+        runtime.resources.enforce(task, Limits(tasks=10))
+        with pytest.raises(LimitReached, match="tasks: used 50, allowed 10"):
+            await task.join()

@@ -777,3 +777,44 @@ async def test_clock_of_a_limit_ends_with_its_body(lua: Lua) -> None:
     with pytest.raises(scheduler.DeadlockError):
         await lua(code)
     assert trio.current_time() < 3600
+
+
+@pytest.mark.parametrize("policy", ["warn", "throttle"])
+@pytest.mark.parametrize("spec", ["wall_s = 0", "memory_bytes = 0", "cpu_s = 0", "output_bytes = 0"])
+async def test_milder_policies_with_limits_of_nothing_end(lua: Lua, policy: str, spec: str) -> None:
+    """The amount of the next line was sought by doubling nothing, for ever, in the kernel."""
+    code = f"""return task.limit({{ {spec}, policy = "{policy}" }}, function()
+      task.sleep(0.01)
+      return ("x"):rep(10)
+    end)"""
+    assert await lua(code) == "x" * 10
+
+
+async def test_wall_clock_warns_at_each_doubling(lua: Lua, caplog: pytest.LogCaptureFixture) -> None:
+    await lua("task.limit({ wall_s = 1, policy = 'warn' }, task.sleep, 9)")
+    said = [record.getMessage().split(" (")[0] for record in caplog.records]
+    assert said == [f"limit reached: wall: used {s} s, allowed {s} s" for s in (1, 2, 4, 8)]
+
+
+async def test_a_script_does_not_flood_the_log(lua: Lua, caplog: pytest.LogCaptureFixture) -> None:
+    code = """
+        for _ = 1, 1000 do
+          task.limit({ tasks = 0, policy = "warn" }, function() task.spawn(print) end)
+        end
+    """
+    await lua(code.replace("print", "type, 1"))
+    assert len(caplog.records) == 20
+    assert "is not told" in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("size", ["9" * 400, "9" * 10, "2147483648"])
+async def test_sizes_that_pack_refuses_are_no_memory(lua: Lua, engine_with_close: str, size: str) -> None:
+    code = f"""
+        local function pack() return pcall(string.pack, "c{size}", "x") end
+        local ok, message = task.limit({{ memory_bytes = 1e8 }}, pack)
+        return ok, type(message) == "table" and message.limit or message
+    """
+    ok, message = await lua(code)
+    # Lua 5.5 takes any size: there it would be made.
+    expected = "invalid format" if engine_with_close == "lua54" else "memory"
+    assert (bool(ok), expected in message) == (False, True)
