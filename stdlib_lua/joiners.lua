@@ -4,7 +4,7 @@ local kernel = require("kernel")
 local waitlist = require("waitlist")
 
 local wake, wake_each = kernel.wake, kernel.wake_each
-local pcall, tostring = pcall, tostring
+local pcall, setmetatable, tostring = pcall, setmetatable, tostring
 
 local M = {}
 
@@ -58,6 +58,19 @@ local function wake_all(list, task)
     end
   until done
   return trouble
+end
+
+-- Stands for all who have left and are told of the end all the same.
+local Ear = { fire = function() end }
+Ear.__index = Ear
+
+--- Take `joiner` out again; a failure of the task is still none that nobody hears of.
+function M.leave(task, joiner)
+  M.remove(task, joiner)
+  if not task.ear then
+    task.ear = setmetatable({}, Ear)
+    add(task, task.ear)
+  end
 end
 
 --- Wake them all with the task as result.

@@ -83,8 +83,8 @@ local resolve, resolve_soon
 local PIECE = 2000
 
 -- `promise` was resolved with `task`. That may have ended with a task as its value, and so on: a chain as
--- long as a script likes, or a ring. Brent's algorithm finds the ring: `mark` is a task passed before, put forward
--- to where we are after 1, 2, 4, 8... steps; who goes round passes it again.
+-- long as a script likes, or a ring. Brent's algorithm finds the ring: `mark` is a task passed before, put
+-- forward to where we are after 1, 2, 4, 8... steps; who goes round passes it again.
 ---@param mark table|nil where an earlier piece has left off, as `lap` (steps between marks) and `steps`
 local function follow_task(promise, task, mark, lap, steps)
   mark, lap, steps = mark or task, lap or 1, steps or 0
@@ -147,6 +147,15 @@ function Promise:fire(task)
     end
   elseif task.state == "cancelled" and not is_resolved(self) then
     cancel(self, tostring(task) .. ", its executor, was cancelled")
+  end
+end
+
+--- Nobody needs `promise` any more, which was made for a task. A failure of the task is heard of all the same.
+function M.leave(promise)
+  local task = promise.source
+  promise.ours = nil
+  if getmetatable(task) == Task and not task.state then
+    joiners.leave(task, promise)
   end
 end
 
