@@ -34,8 +34,8 @@ function M.promises(list, n, scope)
   return sources
 end
 
---- Call `attach(group, i, source)` for each source, until it returns true. If that has decided what becomes of
--- the group, what was made for it goes.
+--- Call `attach(group, i, source)` for each source, until it returns true. If the group is decided by
+-- then, what was made for it goes.
 function M.attach(group, sources, attach)
   for i = 1, #sources do
     if attach(group, i, sources[i]) then

@@ -150,7 +150,7 @@ function Promise:fire(task)
   end
 end
 
---- Nobody needs `promise` any more, which was made for a task. A failure of the task is heard of all the same.
+--- Nobody needs `promise` any more, which was made for a task. A failure of that counts as heard still.
 function M.leave(promise)
   local task = promise.source
   promise.ours = nil
