@@ -11,8 +11,7 @@ local task_library = require("task")
 local park, pack, unpack = kernel.park, kernel.pack, kernel.unpack
 local bad_argument, check_callable = failure.bad_argument, failure.check_callable
 local is_task = task_library.is_task
-local rawequal, type, error, tostring, pcall, math_type =
-  rawequal, type, error, tostring, pcall, math.type
+local rawequal, type, error, tostring, pcall = rawequal, type, error, tostring, pcall
 local CANCEL = failure.CANCEL
 
 local M = {}
@@ -25,8 +24,10 @@ local function check_list(name, list)
     bad_argument(1, name, "list of functions or tasks expected, got " .. type(list), 2)
   end
   local n = list.n
-  if not (type(n) == "number" and (not math_type or math_type(n) == "integer") and n >= 0) then
+  if n == nil then
     n = #list
+  else
+    n = failure.check_length(1, name, n, 2)
   end
   for i = 1, n do
     local item = list[i]

@@ -49,11 +49,35 @@ function M.new(scope, handler)
     --   source  what it was resolved with, while that is pending: a promise, a task or a thenable
     --   task    of promise.run, and of promise.new while the executor waits
     --   group   of several promises (promise_combinators.lua)
+    --   ours    made for a task in a list of several (promise_list.lua)
   }, Promise)
 end
 
 -- ---------------------------------------------------------------------------------------------
 -- Who waits
+
+-- A promise that was made by `next` and cancelled meanwhile. It does not know whom it waits for: that would
+-- keep all of a chain.
+local function is_gone(waiter)
+  return waiter.waiters ~= nil and waiter.state
+end
+
+-- So many may wait before the list is searched for such promises, then twice as many as are left.
+local MANY = 64
+
+local function sweep(list)
+  local kept = 0
+  for i = list.first, list.last do
+    local waiter = list[i]
+    list[i] = nil
+    if waiter and not is_gone(waiter) then
+      kept = kept + 1
+      list[kept], waiter.slot = waiter, kept
+    end
+  end
+  list.first, list.last, list.holes = 1, kept, 0
+  list.due = kept * 2 > MANY and kept * 2 or MANY
+end
 
 --- Tell `waiter` when the pending `promise` is settled.
 function M.add(promise, waiter)
@@ -61,7 +85,12 @@ function M.add(promise, waiter)
   if not present then
     promise.waiters = waiter
   elseif present.last then
+    if present.last >= (present.due or MANY) then
+      sweep(present)
+    end
     present:add(waiter)
+  elseif is_gone(present) then
+    promise.waiters = waiter
   else
     local list = waitlist.new()
     list:add(present)
@@ -74,8 +103,8 @@ function M.remove(promise, waiter)
   local present = promise.waiters
   if present == waiter then
     promise.waiters = false
-  elseif present then
-    present:remove(waiter)
+  elseif present and present:remove(waiter) then
+    present.due = nil
   end
 end
 

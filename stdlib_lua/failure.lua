@@ -8,7 +8,7 @@ local tostring, type, pairs, error, rawget = tostring, type, pairs, error, rawge
 local traceback, getinfo, getlocal = debug.traceback, debug.getinfo, debug.getlocal
 local concat, running = table.concat, coroutine.running
 local find, gmatch, gsub, sub = string.find, string.gmatch, string.gsub, string.sub
-local format, byte = string.format, string.byte
+local format, byte, to_integer = string.format, string.byte, math.tointeger
 
 local M = {}
 
@@ -429,6 +429,25 @@ function M.check_seconds(n, name, value)
   if not (value >= 0) then
     bad_argument(n, name, "seconds must not be negative or NaN, got " .. tostring(value), 2)
   end
+end
+
+-- Exact in a float; no list is longer.
+local MOST = 2 ^ 53
+
+--- Is it a length: a whole number of at least 0, 3.0 as well as 3?
+function M.is_length(value)
+  return type(value) == "number" and value >= 0 and value <= MOST and value % 1 == 0
+end
+
+--- Check the field `n` of a list, which is its length.
+---@return number length an integer where the engine has them
+function M.check_length(n, name, value, level)
+  if not M.is_length(value) then
+    local got = type(value) == "number" and tostring(value) or "a " .. type(value)
+    local text = "the field 'n' of a list is its length, a whole number of at least 0; got " .. got
+    bad_argument(n, name, text, (level or 1) + 1)
+  end
+  return to_integer and to_integer(value) or value
 end
 
 --- Check that an argument can be called.

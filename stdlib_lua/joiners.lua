@@ -3,8 +3,8 @@
 local kernel = require("kernel")
 local waitlist = require("waitlist")
 
-local wake = kernel.wake
-local tostring = tostring
+local wake, wake_each = kernel.wake, kernel.wake_each
+local pcall, setmetatable, tostring = pcall, setmetatable, tostring
 
 local M = {}
 
@@ -43,23 +43,57 @@ function M.remove(task, joiner)
   end
 end
 
+-- Wake those in `list`. One that raises (memory was exhausted, say) must not leave the others waiting.
+---@return string|nil trouble the first error
+local function wake_all(list, task)
+  local first, last, trouble = list.first, list.last, nil
+  list.first, list.last, list.holes = 1, 0, 0
+  repeat
+    local done, raised = pcall(wake_each, list, first, last, task)
+    if not done then
+      trouble = trouble or raised
+      while first <= last and not list[first] do
+        first = first + 1
+      end
+    end
+  until done
+  return trouble
+end
+
+-- Stands for all who have left and are told of the end all the same.
+local Ear = { fire = function() end }
+Ear.__index = Ear
+
+--- Take `joiner` out again; a failure of the task is still none that nobody hears of.
+function M.leave(task, joiner)
+  M.remove(task, joiner)
+  if not task.ear then
+    task.ear = setmetatable({}, Ear)
+    add(task, task.ear)
+  end
+end
+
 --- Wake them all with the task as result.
 ---@return boolean heard whether one of them will see how the task ended
+---@return any trouble an error that one of them has raised
 function M.wake(task)
   local present = task.joiners
   if not present then
     return false
   elseif not present.last then
     local heard = not is_quiet(present)
-    wake(present, task)
-    return heard
+    if present.co then
+      wake(present, task)
+      return heard
+    end
+    local done, raised = pcall(present.fire, present, task)
+    return heard, not done and raised or nil
   end
   local heard = false
   for i = present.first, present.last do
     heard = heard or present[i] and not is_quiet(present[i])
   end
-  present:wake_all(task)
-  return heard
+  return heard, wake_all(present, task)
 end
 
 --- The kind of a wait for a task's end.

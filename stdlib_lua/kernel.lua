@@ -138,7 +138,7 @@ end
 --- From now on tasks may hold locks, and their end gives them back.
 ---@param fn function(task, ok, ...) -> ok, ...: for a task with the field `held`, which it clears
 function M.set_give_back(fn)
-  give_back = fn
+  give_back, M.give_back = fn, fn
 end
 
 --- From now on children get something from their parents.

@@ -8,10 +8,11 @@ local failure = require("failure")
 local deferred = require("deferred")
 local rejections = require("rejections")
 local promise_list = require("promise_list")
+local resolution = require("resolution")
 local select_library = require("select")
 
 local getmetatable, setmetatable, type, next = getmetatable, setmetatable, type, next
-local math_type, error = math.type, error
+local error, leave = error, resolution.leave
 local current, bad_argument = kernel.current, failure.bad_argument
 local Promise, new, settle = deferred.Promise, deferred.new, deferred.settle
 local FULFILLED, REJECTED = deferred.FULFILLED, deferred.REJECTED
@@ -34,7 +35,11 @@ function Group:disband()
     local member = self[i]
     if member and member.waits then
       member.waits = false
-      deferred.remove(member.source, member)
+      local source = member.source
+      deferred.remove(source, member)
+      if source.ours then
+        leave(source)
+      end
     end
   end
 end
@@ -118,8 +123,8 @@ local function length_of(list, name)
     bad_argument(1, name, "list of promises, tasks or values expected, got " .. got, 2)
   end
   local n = list.n
-  if type(n) == "number" and (not math_type or math_type(n) == "integer") and n >= 0 then
-    return n
+  if n ~= nil then
+    return failure.check_length(1, name, n, 2)
   end
   n = #list
   if n == 0 and next(list) ~= nil then -- all of it would be passed over in silence

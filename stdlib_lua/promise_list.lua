@@ -3,6 +3,7 @@
 -- A list as long as a script wants, whose metamethods may be the script's: a preemption may come between any
 -- two instructions here. Nothing waits for these promises yet.
 
+local kernel = require("kernel")
 local deferred = require("deferred")
 local rejections = require("rejections")
 local resolution = require("resolution")
@@ -10,6 +11,7 @@ local resolution = require("resolution")
 local getmetatable = getmetatable
 local Promise, new, hear, resolve =
   deferred.Promise, deferred.new, rejections.hear, resolution.resolve
+local leave, Task = resolution.leave, kernel.Task
 
 local M = {}
 
@@ -24,6 +26,7 @@ function M.promises(list, n, scope)
       local promise = new(scope, false)
       resolve(promise, source)
       source = promise
+      promise.ours = getmetatable(promise.source) == Task or nil
     end
     hear(source) -- of those, too, that come too late to matter
     sources[i] = source
@@ -31,11 +34,19 @@ function M.promises(list, n, scope)
   return sources
 end
 
---- Call `attach(group, i, source)` for each source, until it returns true.
+--- Call `attach(group, i, source)` for each source, until it returns true. If the group is decided by
+-- then, what was made for it goes.
 function M.attach(group, sources, attach)
   for i = 1, #sources do
     if attach(group, i, sources[i]) then
-      return
+      break
+    end
+  end
+  if group.promise.state then
+    for i = 1, #sources do
+      if sources[i].ours then
+        leave(sources[i])
+      end
     end
   end
 end

@@ -74,13 +74,15 @@ function M.new(executor)
       resolve(promise, value, select("#", ...) > 0 and pack(value, ...) or nil)
     end
   end
+  local task
   local function reject_it(reason)
     if not is_resolved(promise) then
-      deferred.reject(promise, rejections.fail_with(rejections.reason_of(reason), 1))
+      local site = current() == task and failure.site_of({ fn = executor }) or nil
+      deferred.reject(promise, rejections.fail_with(rejections.reason_of(reason), 1, site))
     end
   end
 
-  local task = spawn(nil, executor, { resolve_it, reject_it }, PARKED)
+  task = spawn(nil, executor, { resolve_it, reject_it }, PARKED)
   task.joiners = promise
   start_now(task)
   if not task.state then

@@ -35,9 +35,14 @@ end
 
 --- The failure for a reason that was not raised: with the line that gave it.
 ---@param level integer of the stack at which the search for that line begins
-function M.fail_with(reason, level)
-  local line = failure.line_of(nil, level + 1) or "?"
+---@param site string|nil said where there is no such line
+function M.fail_with(reason, level, site)
   local task = current()
+  local line = failure.line_of(nil, level + 1) or site
+  if not line then
+    -- `return reject(...)`, a tail call, has left its function.
+    line = task and task.handler and failure.site_of({ fn = task.handler }) or "in a tail call"
+  end
   return {
     value = reason,
     traceback = "stack traceback:\n\t" .. line .. ": rejected here",

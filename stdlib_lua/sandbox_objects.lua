@@ -15,7 +15,7 @@ local Task, records, pack, unpack = kernel.Task, handles.records, kernel.pack, k
 local raw_metatable, setmetatable = debug.getmetatable, setmetatable
 local type, next, error, pcall, tostring = type, next, error, pcall, tostring
 local printable, plain, bad_argument = errors.printable, values.plain, failure.bad_argument
-local rawlen, math_type = rawlen, math.type
+local rawlen, math_type, is_length = rawlen, math.type, failure.is_length
 
 local M = {}
 
@@ -134,8 +134,13 @@ end
 -- A list of our own: the script's may change, and reading it may run metamethods.
 local function copy_of_list(list)
   local n = list.n
-  if math_type(n) ~= "integer" or n < 0 then
+  if n ~= nil and not is_length(n) then
+    return { n = n } -- refused by whoever is given it
+  elseif n == nil then
     n = #list
+    if n == 0 and next(list) ~= nil then
+      return { no_item = true } -- the same
+    end
   end
   local copy = { n = n }
   for i = 1, n do

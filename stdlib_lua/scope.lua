@@ -12,7 +12,7 @@ local put_off = require("backlog").put_off
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
-local ipairs = ipairs
+local ipairs, tostring = ipairs, tostring
 local insert, now, running = table.insert, kernel.now, coroutine.running
 local CANCEL, handler, remember = failure.CANCEL, failure.handler, failure.remember
 local wake_joiners = joiners.wake
@@ -377,7 +377,15 @@ local function ended(task)
     scope.waited = waited
   end
   local state = task.state
-  local heard = task.joiners and wake_joiners(task)
+  local heard = false
+  if task.joiners then
+    local trouble
+    heard, trouble = wake_joiners(task)
+    if trouble ~= nil then
+      local text = "stack traceback:\n\tat the end of " .. tostring(task)
+      fail(scope, { on = { value = trouble, traceback = text, task = task } })
+    end
+  end
   if state ~= "done" or task.watched then
     if task.doomed then
       kernel.add_cancels(-1)

@@ -1172,6 +1172,98 @@ async def test_losers_of_a_race_are_heard_and_leave_nothing_behind(lua: Lua) -> 
     ) == [[True, True], ["fine"]]
 
 
+async def test_a_lost_race_leaves_nothing_on_its_tasks_and_their_failures_are_heard(lua: Lua) -> None:
+    """A task in the list kept one promise for each race that it had not won."""
+    assert await run(
+        lua,
+        """
+        local seen = setmetatable({}, { __mode = "k" })
+        task.scope(function()
+          local long = task.spawn(function() sleep(9) error("too late to matter") end)
+          for i = 1, 300 do
+            seen[promise.race({ long, i })] = true
+            seen[promise.race({ i, long })] = true
+            seen[promise.any({ long, long, later(1) })] = true
+            local all = promise.all({ long, long })
+            seen[all] = true
+            all:cancel()
+          end
+          local joined = task.spawn(pcall, long.join, long)
+          sleep(2)
+          local joiners, waiting = rawget(long, "joiners"), 0
+          for i = joiners.first, joiners.last do waiting = waiting + (joiners[i] and 1 or 0) end
+          note(waiting) -- who joins, and one that stands for all who have left
+          collectgarbage() collectgarbage()
+          local left = 0
+          for _ in pairs(seen) do left = left + 1 end
+          note(left <= 4)
+        end)
+        note("no failure", task.now())
+        """,
+    ) == [[2], [True], ["no failure", 9.0]]
+
+
+async def test_cancelled_promises_of_next_leave_the_pending_one(lua: Lua) -> None:
+    """Each stayed until that was settled. A few may stay, until the next ones come."""
+    assert await run(
+        lua,
+        """
+        local p, resolve = pending()
+        local seen = setmetatable({}, { __mode = "k" })
+        local order = {}
+        p:next(function() order[#order + 1] = "first" end)
+        for i = 1, 2000 do
+          local q = p:next(print)
+          seen[q] = true
+          q:cancel()
+          if i % 500 == 0 then p:next(function() order[#order + 1] = i end) end
+        end
+        local awaits = task.spawn(function() return p:await() end)
+        task.yield()
+        collectgarbage() collectgarbage()
+        local left = 0
+        for _ in pairs(seen) do left = left + 1 end
+        note(left < 100)
+        resolve("value")
+        note(awaits:join(), table.concat(order, " "))
+        local alone = pending()
+        alone:next(print):cancel()
+        local kept = alone:next(print)
+        note(alone.waiters == kept)
+        """,
+    ) == [[True], ["value", "first 500 1000 1500 2000"], [True]]
+
+
+@pytest.mark.parametrize("library", ["promise", "task"])
+@pytest.mark.parametrize("n", ["-1", "2.5", "0/0", "1/0", "2^60", "'2'", "false"])
+async def test_a_length_that_is_none(lua: Lua, library: str, n: str) -> None:
+    text = await lua(f"return select(2, pcall({library}.all, {{ n = {n} }}))")
+    assert "bad argument #1 to 'all' (the field 'n' of a list is its length, a whole number" in text
+
+
+async def test_a_length_may_be_a_whole_float(lua: Lua) -> None:
+    assert await lua("""
+        local all = promise.all({ nil, 2, nil, n = 6 / 2 }):await()
+        local tasks = task.all({ task.spawn(function() return 1 end), n = 2 / 2 })
+        return all.n, all[2], tostring(all.n), tasks.n
+    """) == (3, 2, "3", 1)
+
+
+async def test_lengths_in_the_sandbox() -> None:
+    """A wrong one was ignored there, and everything in the list with it."""
+    async with opened(sandbox=scheduler.Sandbox()) as rt:
+        assert await rt.run("""
+            local function fails(list) return (select(2, pcall(promise.all, list)):match("%((.*)")) end
+            local n = promise.all({ nil, 2, n = 3.0 }):await().n
+            return n, fails({ n = 2.5 }), fails({ n = -1 }), fails({ a = 1 })
+        """) == (
+            3,
+            "the field 'n' of a list is its length, a whole number of at least 0; got 2.5)",
+            "the field 'n' of a list is its length, a whole number of at least 0; got -1)",
+            "a list expected, with items at 1, 2 and so on; this table has other keys only)",
+        )
+
+
 # -- bad input, reports, memory ------------------------------------------------------------------
 
 
