@@ -159,14 +159,19 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- batch within a time
 
+-- A batch that a cancellation cuts off is filled up by the next step, within the time it has left.
 local function timed_batch_step(stage)
-  local more, value = pumped_step(stage)
-  if not more then
-    return false
+  local batch = stage.gathered
+  if not batch then
+    local more, value = pumped_step(stage)
+    if not more then
+      return false
+    end
+    batch = { value, n = 1 }
+    stage.gathered, stage.ends = batch, now() + stage.seconds
   end
-  local batch, ends = { value, n = 1 }, now() + stage.seconds
   while batch.n < stage.size do
-    local left = ends - now()
+    local left = stage.ends - now()
     local index, following, state =
       select({ { stage.out, "receive" }, timeout = left > 0 and left or 0 })
     if not index or state then
@@ -175,6 +180,7 @@ local function timed_batch_step(stage)
     local n = batch.n + 1
     batch[n], batch.n = following, n
   end
+  stage.gathered = nil
   return true, batch
 end
 

@@ -515,7 +515,9 @@ async def test_an_error_of_concurrent_work_cancels_the_rest(lua: Lua) -> None:
     ) == ["false no luck", "0 4 nobody"]
 
 
-@pytest.mark.parametrize("stage", ["", ":buffer(1)", ":map(function(x) return x end, { concurrency = 2 })"])
+@pytest.mark.parametrize(
+    "stage", ["", ":batch(2)", ":buffer(1)", ":map(function(x) return x end, { concurrency = 2 })"]
+)
 async def test_an_error_keeps_its_traceback(lua: Lua, stage: str) -> None:
     with pytest.raises(scheduler.LuaError) as caught:
         await lua(f"""local stream = require("stream")
@@ -577,6 +579,72 @@ async def test_a_step_that_is_cut_off_loses_nothing_it_has_not_read(lua: Lua) ->
         return log
         """
     ) == ["1 2 3", "timeout", "4 5 6"]
+
+
+@pytest.mark.parametrize("batch", ["batch(3)", "batch(3, 10)", "batch(3, 0.5)"])
+async def test_a_batch_that_is_cut_off_is_filled_up_later(lua: Lua, batch: str) -> None:
+    """With a time, what had been gathered was lost when the read was cancelled."""
+    assert await lua(
+        HEAD
+        + f"""
+        local ch = channel.new(10)
+        local s = stream.of(ch):{batch}
+        local next_value = s:iter()
+        for i = 1, 3 do ch:send(i) end
+        put(next_value(s))
+        ch:send(4) ch:send(5)
+        put(select(2, task.timeout(0.25, next_value, s)))
+        put(select(2, task.timeout(0, next_value, s)))
+        for i = 6, 8 do ch:send(i) end
+        ch:close()
+        put(next_value(s))
+        put(next_value(s))
+        put(next_value(s))
+        return log
+        """
+    ) == ["1 2 3", "timeout", "timeout", "4 5 6", "7 8", "nil"]
+
+
+async def test_a_batch_that_was_cut_off_keeps_its_time(lua: Lua) -> None:
+    assert await lua(
+        HEAD
+        + """
+        local ch, began = channel.new(10), task.now()
+        local s = stream.of(ch):batch(3, 2)
+        local next_value = s:iter()
+        for i = 1, 3 do ch:send(i) end
+        put(next_value(s))
+        task.spawn(function() ch:send(4) task.sleep(3) ch:send(5) end)
+        put(select(2, task.timeout(1, next_value, s)))
+        put(next_value(s))
+        put(task.now() - began == 2)
+        put(next_value(s))
+        put(task.now() - began == 5)
+        return log
+        """
+    ) == ["1 2 3", "timeout", "4", "true", "5", "true"]
+
+
+@pytest.mark.parametrize("batch", ["batch(5)", "batch(5, 10)"])
+async def test_a_batch_is_given_before_the_error_that_cut_it_off(lua: Lua, batch: str) -> None:
+    """Once: the values, then the error, then the end."""
+    assert await lua(
+        HEAD
+        + f"""
+        local ch = channel.new(10)
+        for i = 1, 5 do ch:send(i) end
+        local s = stream.of(ch):map(function(x)
+          if x == 3 then error("bad 3", 0) end
+          return x
+        end):{batch}
+        local next_value = s:iter()
+        put(next_value(s))
+        put(pcall(next_value, s))
+        put(next_value(s))
+        put(ch:statistics().closed)
+        return log
+        """
+    ) == ["1 2", "false bad 3", "nil", "true"]
 
 
 async def test_two_tasks_cannot_read_one_stream(lua: Lua) -> None:
