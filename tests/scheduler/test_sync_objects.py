@@ -257,6 +257,27 @@ async def test_a_task_that_fails_or_is_cancelled_gives_its_locks_back(lua: Lua) 
     """) == [[False, "own fault", False, True], ["through", "cancelled", False, 0]]
 
 
+async def test_a_task_that_its_own_timeout_ends_gives_its_locks_back(lua: Lua) -> None:
+    """It has forgotten nothing, and its children may wait for what it holds."""
+    assert await lua("""
+        local m, r, log = sync.mutex("m"), sync.rwlock("r"), {}
+        local late = task.spawn_with({ timeout = 1 }, function()
+          m:lock() r:write_lock()
+          task.spawn(task.shield, function() m:lock() log[#log + 1] = "child" m:unlock() end)
+          task.sleep(9)
+        end)
+        local _, why = late:join()
+        log[#log + 1] = { why, late:status(), m:statistics().locked, r:statistics().writer == nil }
+        -- What it does after a timeout of its body's is its own affair: this one goes on and forgets.
+        local careless = task.spawn_with({ timeout = 9 }, function()
+          return task.timeout(1, function() m:lock() task.sleep(9) end)
+        end)
+        local ok, err = pcall(careless.join, careless)
+        log[#log + 1] = { ok, err.kind, m:statistics().locked }
+        return log
+    """) == ["child", ["timeout", "done", False, True], [False, "held", False]]
+
+
 async def test_a_killed_task_gives_its_locks_back(lua_with_close: Lua) -> None:
     """Its coroutine never runs again, so no `with` can end."""
     assert await lua_with_close("""
