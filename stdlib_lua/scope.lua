@@ -641,9 +641,10 @@ function M.run(options, fn, ...)
     scope.co = co
     count.nested = count.nested + 1
   end
-  scope.whole = options.whole
   if options.shield then
     scope.shield = true
+  elseif options.whole then
+    scope.whole = true
   elseif options.budget then
     kernel.book(task) -- what was used so far is not this one's
     scope.budget = options.budget

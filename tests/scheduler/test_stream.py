@@ -67,6 +67,16 @@ async def test_every_kind_of_source(lua: Lua) -> None:
     ) == ["1 2 3", "", "1 2 3", "1 2", "x y z", "1 2 3", "1 2", "1 2 3", "x y", "1 2", "true stream"]
 
 
+async def test_a_list_whose_length_is_none(lua_with_close: Lua) -> None:
+    assert (
+        await lua_with_close("""
+        local list = setmetatable({}, { __len = function() return "x" end })
+        return select(2, pcall(function() require("stream").of(list):collect() end))
+        """)
+        == "the length of the list (its __len) must be a number, got string"
+    )
+
+
 async def test_nil_is_a_value_of_lists_and_channels(lua: Lua) -> None:
     assert await lua(
         HEAD
