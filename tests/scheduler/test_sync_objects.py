@@ -278,6 +278,71 @@ async def test_a_task_that_its_own_timeout_ends_gives_its_locks_back(lua: Lua) -
     """) == ["child", ["timeout", "done", False, True], [False, "held", False]]
 
 
+@pytest.mark.parametrize(
+    ("make", "with_", "free"),
+    [
+        ("sync.mutex()", "o:with(%s)", "not o:statistics().locked"),
+        ("sync.rwlock()", "o:with_read(%s)", "o:statistics().readers == 0"),
+        ("sync.rwlock()", "o:with_write(%s)", "not o:statistics().writer"),
+        ("sync.semaphore(1)", "o:with(%s)", "o:statistics().permits == 1"),
+        ("sync.once(function(fn) fn() end)", "o(%s)", "o:statistics().state ~= 'running'"),
+    ],
+)
+async def test_a_with_whose_coroutine_is_closed_lets_go(
+    lua_with_close: Lua, make: str, with_: str, free: str
+) -> None:
+    """The coroutine yielded in the middle of it and never goes on: it stayed locked until the task's end."""
+    assert await lua_with_close(f"""
+        local o, log = {make}, {{}}
+        local function free() return {free} end
+        local co = coroutine.create(function() {with_ % "coroutine.yield"} end)
+        coroutine.resume(co)
+        log[1] = free()
+        local waiter = task.spawn(function() {with_ % "function() end"} return "through" end)
+        task.yield()
+        coroutine.close(co)
+        log[2] = waiter:join()
+        log[3] = free()
+        return log
+    """) == [False, "through", True]
+
+
+async def test_a_coroutine_that_is_closed_too_late_lets_nothing_go(lua_with_close: Lua) -> None:
+    """Its task has unlocked by hand, or has ended, and another holds the lock."""
+    assert await lua_with_close("""
+        local m, r, log = sync.mutex(), sync.rwlock(), {}
+        local kept = {}
+        local first = task.spawn(function()
+          for i, with in ipairs({ "with_write", "with" }) do
+            local lock = i == 1 and r or m
+            kept[i] = coroutine.create(function() lock[with](lock, coroutine.yield) end)
+            coroutine.resume(kept[i])
+          end
+        end)
+        pcall(first.join, first)
+        m:with(function()
+          r:with_write(function()
+            coroutine.close(kept[1])
+            coroutine.close(kept[2])
+            log[1] = m:statistics().owner == task.current()
+            log[2] = r:statistics().writer == task.current()
+          end)
+        end)
+        local own = coroutine.create(function()
+          m:with(function() m:unlock() m:lock() m:unlock() coroutine.yield() end)
+        end)
+        coroutine.resume(own)
+        log[3] = coroutine.close(own) and not m:statistics().locked
+        local ended = coroutine.create(function() m:with(function() end) coroutine.yield() end)
+        coroutine.resume(ended)
+        m:lock()
+        coroutine.close(ended)
+        log[4] = m:statistics().locked
+        m:unlock()
+        return log
+    """) == [True, True, True, True]
+
+
 async def test_a_killed_task_gives_its_locks_back(lua_with_close: Lua) -> None:
     """Its coroutine never runs again, so no `with` can end."""
     assert await lua_with_close("""
