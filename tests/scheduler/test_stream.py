@@ -615,6 +615,80 @@ async def test_a_batch_that_is_cut_off_is_filled_up_later(lua: Lua, batch: str) 
     ) == ["1 2 3", "timeout", "timeout", "4 5 6", "7 8", "nil"]
 
 
+SLOW = """
+local function slow(n)
+  local closing = setmetatable({}, { __close = function() task.sleep(1) put("slow closed") end })
+  return counter(n), nil, nil, closing
+end
+"""
+
+
+@pytest.mark.parametrize("stages", ["buffer(2)", "buffer(2):take(9):buffer(1)", "merge({}):batch(2, 1)"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "s:take(1):collect()",
+        "for _ in s:iter() do break end s:close()",
+        "pcall(s.each, s, error)",
+        "s:collect()",
+    ],
+)
+async def test_a_closing_value_may_wait_behind_a_task(lua_with_close: Lua, stages: str, how: str) -> None:
+    """The stage's task was cancelled, and with it the wait of `__close`, though nobody cancelled the reader.
+
+    The scope is left at once: it waits for the end of what has begun.
+    """
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + f"""
+        task.scope(function()
+          local s = stream.of(slow(9)):{stages}
+          {how}
+        end)
+        put(tasks())
+        return log
+        """
+    ) == ["slow closed", "nobody"]
+
+
+async def test_a_closing_value_whose_task_has_not_begun(lua_with_close: Lua) -> None:
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + """
+        local s = stream.of(slow(9)):buffer(1)
+        task.spawn(function() s:close() end) -- runs before the stage's task
+        put(s:collect().n)
+        task.sleep(5)
+        put(read)
+        return log
+        """
+    ) == ["0", "slow closed", "0"]
+
+
+async def test_a_closing_value_is_cut_off_when_the_reader_is_cancelled(lua_with_close: Lua) -> None:
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + """
+        for _, size in ipairs({ 0, 1 }) do
+          local began = task.now()
+          local t = task.spawn(function()
+            local s = stream.of(slow(9))
+            if size > 0 then s = s:buffer(size) end
+            s:each(function() task.sleep(9) end)
+          end)
+          task.sleep(1)
+          t:cancel()
+          pcall(t.join, t)
+          put(task.now() - began == 1)
+        end
+        return log
+        """
+    ) == ["true", "true"]
+
+
 async def test_a_batch_that_was_cut_off_keeps_its_time(lua: Lua) -> None:
     assert await lua(
         HEAD
