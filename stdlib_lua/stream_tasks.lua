@@ -49,7 +49,7 @@ local function pump(stage)
   end
   stage.out:close()
   -- May raise or wait, in an iterator's __close. If it raises, the scope fails. It may wait unless the
-  -- reader was cancelled: that the stream was closed, or that only background tasks are left, must not cut it.
+  -- reader was cancelled: that the stream was closed, or that only background tasks are left, is no reason.
   if cancelled and not stage.stopped then
     close_sources(stage)
   else
