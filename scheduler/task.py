@@ -27,7 +27,8 @@ class TaskInfo:
     reason: str | None
     # What it waits for, for people.
     detail: str | None
-    # "file:line" where it waits, None before its first step.
+    # "file:line" where it waits, "function <file:line>" in a tail call (LuaJIT: None), None before its first
+    # step.
     where: str | None
     # Where it was spawned (with statistics on) or the function it runs.
     site: str

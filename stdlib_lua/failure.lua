@@ -381,7 +381,24 @@ local function inner_thread(thread)
   end
 end
 
---- "file:line" where a task waits, through the coroutines it has resumed inside.
+-- The script's function that has left the stack by a tail call, `return ch:receive()`: the xpcall that called
+-- it still has it as its first argument (not on LuaJIT, which moves it).
+local function tail_called(thread)
+  for level = 0, 9 do -- no script's frames are there, and of ours only a few
+    local info = getinfo(thread, level, "S")
+    if not info then
+      return nil
+    end
+    local _, fn = getlocal(thread, level, 1)
+    local called = info.what == "C" and type(fn) == "function" and getinfo(fn, "S")
+    if called and called.what ~= "C" and not is_ours(called.short_src) then
+      return definition(called)
+    end
+  end
+end
+
+--- "file:line" where a task waits, through the coroutines it has resumed inside; "function <file:line>" when
+-- it waits in a tail call.
 function M.line_of_task(task)
   local thread = task.co
   -- 200: Lua nests no more resumes. A script's chunk may name itself like ours and hold a "co" of its own, so
@@ -393,7 +410,7 @@ function M.line_of_task(task)
     end
     thread = inner
   end
-  return M.line_of(thread)
+  return M.line_of(thread) or thread and tail_called(thread)
 end
 
 --- Where a task was spawned, when that was recorded; else the function it runs.

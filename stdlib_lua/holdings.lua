@@ -57,21 +57,36 @@ local function let_go(list)
   end
 end
 
--- Everything that `task` ended without giving back.
-local function give_back(task, ok, ...)
-  local held = task.held
+-- Give back all that `task` holds.
+---@return table list
+local function let_all_go(task)
+  local list = in_order(task.held)
   task.held = nil
-  if next(held) == nil then
-    return ok, ...
-  end
-  local list, names = in_order(held), {}
-  for i = 1, ok and #list or 0 do
-    names[i] = i <= MOST and tostring(list[i]) or nil
-  end
   list.task, list.done = task, 0
   let_go(list)
+  return list
+end
+
+--- The work of `task` was cut off, though the task may return a value: by its own timeout.
+function M.cut_off(task)
+  if task.held then
+    let_all_go(task)
+  end
+end
+
+-- Everything that `task` ended without giving back.
+local function give_back(task, ok, ...)
+  if next(task.held) == nil then
+    task.held = nil
+    return ok, ...
+  end
+  local list = let_all_go(task)
   if not ok then
     return ok, ...
+  end
+  local names = {}
+  for i = 1, #list < MOST and #list or MOST do
+    names[i] = tostring(list[i])
   end
   if #list > MOST then
     names[MOST + 1] = #list - MOST .. " more"

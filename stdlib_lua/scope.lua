@@ -9,6 +9,7 @@ local kernel = require("kernel")
 local failure = require("failure")
 local joiners = require("joiners")
 local put_off = require("backlog").put_off
+local cut_off = require("holdings").cut_off
 local timers = require("timers")
 
 local xpcall, error, setmetatable, rawequal = xpcall, error, setmetatable, rawequal
@@ -540,6 +541,9 @@ local function leave(scope, task, ok, ...)
   local failed
   if not ok and rawequal((...), CANCEL) and is_cancelled(task) then
     scope.cut = true
+    if scope.whole then -- now: its children may wait for what it holds
+      cut_off(task)
+    end
   elseif not ok then
     failed = failure.capture((...), task)
     if task.watched and scope == task.own then
@@ -629,8 +633,8 @@ local function run(scope, task, fn, ...)
 end
 
 --- Run `fn(scope?, ...)` in a new scope of the running task and wait for its children.
----@param options table {deadline=, shield=, passed=, budget=, begin=} passed: fn gets the scope as first
---   argument; begin: function(budget), starts it
+---@param options table {deadline=, shield=, passed=, whole=, budget=, begin=} passed: fn gets the scope as
+--   first argument; whole: it is all the work of the task; begin: function(budget), starts it
 ---@param fn function
 ---@return any ... fn's values; nil and the reason when the scope itself was cancelled
 function M.run(options, fn, ...)
@@ -647,6 +651,8 @@ function M.run(options, fn, ...)
   end
   if options.shield then
     scope.shield = true
+  elseif options.whole then
+    scope.whole = true
   elseif options.budget then
     kernel.book(task) -- what was used so far is not this one's
     scope.budget = options.budget

@@ -241,7 +241,11 @@ local function read(spec)
     bad_argument(1, "select", "table of cases expected, got " .. type(spec), 2)
   end
   local n = #spec
-  if n > MOST_CASES then
+  if type(n) ~= "number" or n % 1 ~= 0 or n < 0 then -- its __len may say anything
+    local got = type(n) == "number" and tostring(n) or describe(n)
+    local text = "the length of the table of cases (its __len) must be a whole number, got " .. got
+    bad_argument(1, "select", text, 2)
+  elseif n > MOST_CASES then
     local text = "at most " .. MOST_CASES .. " cases can be selected over, got " .. n
     bad_argument(1, "select", text .. "; let tasks send to one channel", 2)
   end

@@ -7,7 +7,7 @@ local subscription = require("subscription")
 local describe = require("select").describe
 
 local bad_argument, new = failure.bad_argument, core.new
-local getmetatable, type = getmetatable, type
+local getmetatable, type, error = getmetatable, type, error
 local Subscription, receive_from = subscription.Subscription, subscription.receive
 local receive, close_channel = Channel.receive, Channel.close
 
@@ -21,7 +21,10 @@ local function nothing() end
 local function list_step(stage)
   local index = stage.index + 1
   local list = stage.list
-  if index > (stage.length or #list) then
+  local length = stage.length or #list
+  if type(length) ~= "number" then
+    error("the length of the list (its __len) must be a number, got " .. describe(length), 0)
+  elseif index > length then
     return false
   end
   stage.index = index

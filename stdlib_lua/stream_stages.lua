@@ -2,9 +2,15 @@
 --
 -- A preemption may come between any two instructions here: what they do may take as long as a script wants.
 
+local kernel = require("kernel")
+local failure = require("failure")
 local core = require("stream_core")
 
+local current = kernel.current
+local CANCEL, handler, capture, remember =
+  failure.CANCEL, failure.handler, failure.capture, failure.remember
 local close, shut_source, step = core.close, core.shut_source, core.step
+local xpcall, error, rawequal = xpcall, error, rawequal
 
 local M = {}
 
@@ -59,23 +65,42 @@ function M.take(source, n)
   return stage(source, take_step, { left = n })
 end
 
--- A batch that a cancellation cuts off is filled up by the next step.
-local function batch_step(self)
-  local batch, size = self.gathered or { n = 0 }, self.size
-  self.gathered = batch
+local function gather(self)
+  local source, batch, size = self.source, self.gathered, self.size
   while batch.n < size do
-    local more, value = step(self.source)
+    local more, value = step(source)
     if not more then
       break
     end
     local n = batch.n + 1
     batch[n], batch.n = value, n
   end
-  self.gathered = nil
-  if batch.n == 0 then
-    return false
+end
+
+-- What came before an error comes before it, and a batch that a cancellation cuts off is filled up by the
+-- next step.
+local function batch_step(self)
+  if not self.failed then
+    self.gathered = self.gathered or { n = 0 }
+    local ok, raised = xpcall(gather, handler, self)
+    if not ok and rawequal(raised, CANCEL) then
+      error(CANCEL, 0)
+    elseif not ok then
+      self.failed = capture(raised, current())
+    end
   end
-  return true, batch
+  local batch = self.gathered
+  self.gathered = nil
+  if batch and batch.n > 0 then
+    return true, batch
+  end
+  local failed = self.failed
+  if failed then
+    self.failed = nil
+    remember(current(), failed)
+    error(failed.value, 0)
+  end
+  return false
 end
 
 function M.batch(source, size)

@@ -15,6 +15,7 @@ local pumping = require("stream_work")
 local select = require("select").select
 
 local spawn, pack, current, now = kernel.spawn, kernel.pack, kernel.current, kernel.now
+local cancelling = kernel.cancelling
 local CANCEL, handler, capture, remember =
   failure.CANCEL, failure.handler, failure.capture, failure.remember
 local xpcall, error, rawequal, infinity = xpcall, error, rawequal, math.huge
@@ -34,14 +35,26 @@ local function close_sources(stage, quiet)
   end
 end
 
+local SHIELD = { shield = true }
+
 local function pump(stage)
-  local ok, raised = xpcall(stage.work, handler, stage)
+  stage.pumping = true
+  local ok, raised = true, nil
+  if not stage.stopped then
+    ok, raised = xpcall(stage.work, handler, stage)
+  end
   local cancelled = not ok and rawequal(raised, CANCEL)
   if not ok and not cancelled then
     stage.failed = capture(raised, current())
   end
   stage.out:close()
-  close_sources(stage) -- may raise, in an iterator's __close: then the scope fails
+  -- May raise or wait, in an iterator's __close. If it raises, the scope fails. It may wait unless the
+  -- reader was cancelled: that the stream was closed, or that only background tasks are left, is no reason.
+  if cancelled and not stage.stopped then
+    close_sources(stage)
+  else
+    scope.run(SHIELD, close_sources, stage)
+  end
   if cancelled then
     error(CANCEL, 0)
   end
@@ -76,12 +89,32 @@ local function pumped_step(stage)
   return false
 end
 
+-- Its pump and those before it, which are its children, are going to be cancelled for a good reason.
+local function note_stopped(stage)
+  if stage.stopped then
+    return
+  end
+  stage.stopped = true
+  if stage.source then
+    note_stopped(stage.source)
+  end
+  for i = 1, stage.sources and #stage.sources or 0 do
+    note_stopped(stage.sources[i])
+  end
+end
+
 local function shut_pumped(stage, quiet)
   local task = stage.pump
   if not task then
     close_sources(stage, quiet)
   elseif not task.state then
-    scope.cancel_task(task, "the stream was closed") -- it closes the sources when it has left them
+    local closer = current()
+    if not quiet and not (closer and cancelling() and scope.is_cancelled(closer)) then
+      note_stopped(stage)
+    end
+    if stage.pumping or not stage.stopped then
+      scope.cancel_task(task, "the stream was closed") -- it closes the sources when it has left them
+    end -- else it has not begun, and only closes the sources
   end
 end
 
@@ -159,14 +192,19 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- batch within a time
 
+-- A batch that a cancellation cuts off is filled up by the next step, within the time it has left.
 local function timed_batch_step(stage)
-  local more, value = pumped_step(stage)
-  if not more then
-    return false
+  local batch = stage.gathered
+  if not batch then
+    local more, value = pumped_step(stage)
+    if not more then
+      return false
+    end
+    batch = { value, n = 1 }
+    stage.gathered, stage.ends = batch, now() + stage.seconds
   end
-  local batch, ends = { value, n = 1 }, now() + stage.seconds
   while batch.n < stage.size do
-    local left = ends - now()
+    local left = stage.ends - now()
     local index, following, state =
       select({ { stage.out, "receive" }, timeout = left > 0 and left or 0 })
     if not index or state then
@@ -175,6 +213,7 @@ local function timed_batch_step(stage)
     local n = batch.n + 1
     batch[n], batch.n = following, n
   end
+  stage.gathered = nil
   return true, batch
 end
 

@@ -1,9 +1,10 @@
 --- sync.rate_limiter: so many per second, so many at once.
 --
--- A token bucket, kept as one number: the moment at which it will be full (the virtual scheduling of ATM's
--- GCRA). Tokens are never counted up, so rounding gains or loses none, and the moment a waiter's timer is
--- set for is the very one at which the tokens are there. First come, first served; only the first one in
--- the queue has a timer, the limiter's own.
+-- A token bucket, kept as the moment at which it was last full and the number of tokens taken since: counts
+-- are exact, so nothing adds up, and the moment a waiter's timer is set for is the very one at which the
+-- tokens are there. (Kept as one number, the moment at which it will be full, as in ATM's GCRA, it gave one
+-- token less than its burst where a sum of rounded times lay one bit too high.) First come, first served;
+-- only the first one in the queue has a timer, the limiter's own.
 
 local kernel = require("kernel")
 local failure = require("failure")
@@ -16,7 +17,7 @@ local arm, disarm = timers.arm, timers.disarm
 local label, deadline, bad_self = sync_object.label, sync_object.deadline, sync_object.bad_self
 local check_name, got = sync_object.check_name, sync_object.got
 local getmetatable, type, pairs, tostring = getmetatable, type, pairs, tostring
-local format, infinity = string.format, math.huge
+local format, floor, abs, infinity = string.format, math.floor, math.abs, math.huge
 
 local M = {}
 
@@ -54,7 +55,8 @@ function M.new(options)
   return sync_object.new(Limiter, options.name, {
     per_second = rate,
     burst = burst,
-    full_at = -infinity, -- when the bucket will be full again
+    since = -infinity, -- when the bucket was full
+    taken = 0.0, -- tokens since then; a float: whole numbers of Lua 5.4 would wrap around
     waiters = {}, -- each with the number of tokens it wants
     timer = nil, -- of the first waiter (timers.lua)
   })
@@ -66,17 +68,43 @@ end
 
 -- The moment from which on `n` tokens are there.
 local function ready_at(limiter, n)
-  return limiter.full_at - (limiter.burst - n) / limiter.per_second
+  return limiter.since + (limiter.taken + n - limiter.burst) / limiter.per_second
 end
 
+-- What a script adds up, times or amounts, is rounded each time: 16 units in the last place are forgiven.
+-- Nobody gains by it, for what is taken is counted in full.
+local ROUNDING = 2 ^ -49
+
+-- How many tokens may be missing by rounding alone.
+local function slack(limiter, time)
+  local seconds = abs(time) + abs(limiter.since)
+  return ROUNDING * (seconds * limiter.per_second + limiter.taken + limiter.burst)
+end
+
+local function is_ready(limiter, n, time)
+  if not (time < ready_at(limiter, n)) then
+    return true
+  end
+  local missing = limiter.taken + n - limiter.burst - (time - limiter.since) * limiter.per_second
+  return missing <= slack(limiter, time) and missing < n / 100 -- rounding, not a faster rate
+end
+
+-- Beyond this, one token more is lost in rounding.
+local MOST_TAKEN = 2 ^ 48
+
 local function take(limiter, n, time)
-  local full_at = limiter.full_at
-  limiter.full_at = (full_at > time and full_at or time) + n / limiter.per_second
+  local full_at = limiter.since + limiter.taken / limiter.per_second
+  if not (time < full_at) then
+    limiter.since, limiter.taken = time, 0.0
+  elseif limiter.taken > MOST_TAKEN then
+    limiter.since, limiter.taken = full_at, 0.0
+  end
+  limiter.taken = limiter.taken + n
 end
 
 local function try(limiter, n)
   local time = now()
-  if limiter.waiters.last > 0 or time < ready_at(limiter, n) then
+  if limiter.waiters.last > 0 or not is_ready(limiter, n, time) then
     return false
   end
   take(limiter, n, time)
@@ -98,7 +126,7 @@ function Limiter:on_deadline()
   while waiters.last > 0 do
     local time = now()
     local waiter, wanted = waiters:peek()
-    if not waiter or time < ready_at(self, wanted) then
+    if not waiter or not is_ready(self, wanted, time) then
       break
     end
     waiters:pop()
@@ -182,7 +210,12 @@ function Limiter:statistics()
   if getmetatable(self) ~= Limiter then
     bad_self(Limiter, "statistics", self)
   end
-  local lacking = (self.full_at - now()) * self.per_second
+  local time = now()
+  local lacking = self.taken - (time - self.since) * self.per_second
+  local whole = floor(lacking + 0.5)
+  if abs(lacking - whole) <= slack(self, time) then
+    lacking = whole -- else it would show 0.99999999999999 tokens where `acquire` gives one
+  end
   return {
     per_second = self.per_second,
     burst = self.burst,

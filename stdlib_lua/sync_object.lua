@@ -1,7 +1,7 @@
 --- What all objects of `sync` have in common: a number, perhaps a name, tasks that wait in a queue.
 --
--- Belongs here: how they appear in reports, how they refuse misuse, `with`. Does not belong here: what any
--- of them means.
+-- Belongs here: how they appear in reports, how they refuse misuse, `with` and what it rests on. Does not
+-- belong here: what any of them means.
 
 local kernel = require("kernel")
 local failure = require("failure")
@@ -163,6 +163,46 @@ function M.offer(class, operation, kind)
 end
 
 -- ---------------------------------------------------------------------------------------------
+-- Running a function of the script's that must be followed by something
+
+local Guard = {}
+
+function Guard.__close(guard)
+  local cut = guard.cut
+  if cut then
+    cut(guard.object, guard.task)
+  end
+end
+
+local function left(guard, finish, ...)
+  local cut = guard.cut
+  guard.cut = nil
+  return finish(cut, guard.object, guard.task, ...)
+end
+
+local function once()
+  return true
+end
+
+local closes = coroutine.close -- nil on LuaJIT, which cannot close a coroutine
+local nest = kernel.nest
+
+--- Call `fn(...)`, then `finish(cut, object, task, ok, ...)`, with what xpcall returned. When `fn` has
+-- yielded in a coroutine of the script's own and that is closed, `cut(object, task)` is called instead.
+---@return any ... the values of `finish`
+function M.run(finish, cut, object, task, fn, ...)
+  if nest.depth == 1 or not closes then
+    return finish(cut, object, task, xpcall(fn, handler, ...))
+  end
+  local guard = setmetatable({ cut = cut, object = object, task = task }, Guard)
+  -- The fourth value of a `for` is a variable with <close>, which LuaJIT's parser does not know.
+  for _ in once, nil, nil, guard do -- luacheck: ignore 512
+    return left(guard, finish, xpcall(fn, handler, ...))
+  end
+end
+local run = M.run
+
+-- ---------------------------------------------------------------------------------------------
 -- with
 
 local function leave(release, object, task, ok, ...)
@@ -184,7 +224,7 @@ end
 --- Call `fn(...)`, and `release(object, task)` whatever becomes of it.
 ---@return any ... fn's values
 function M.with(release, object, fn, ...)
-  return leave(release, object, current(), xpcall(fn, handler, ...))
+  return run(leave, release, object, current(), fn, ...)
 end
 
 return M

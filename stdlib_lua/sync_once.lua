@@ -13,11 +13,10 @@ local waitlist = require("waitlist")
 local enter, current, park, wake = kernel.enter, kernel.current, kernel.park, kernel.wake
 local pack, unpack, TIMEOUT, CANCEL = kernel.pack, kernel.unpack, kernel.TIMEOUT, failure.CANCEL
 local check_seconds, check_callable = failure.check_seconds, failure.check_callable
-local handler, capture, remember = failure.handler, failure.capture, failure.remember
+local capture, remember = failure.capture, failure.remember
 local label, deadline, bad_self = sync_object.label, sync_object.deadline, sync_object.bad_self
-local check_name = sync_object.check_name
-local getmetatable, error, tostring, rawequal, xpcall =
-  getmetatable, error, tostring, rawequal, xpcall
+local check_name, run = sync_object.check_name, sync_object.run
+local getmetatable, error, tostring, rawequal = getmetatable, error, tostring, rawequal
 
 local M = {}
 
@@ -84,7 +83,15 @@ local function pass_on(once)
 end
 Once.__let_go = pass_on
 
-local function settle(once, task, ok, ...)
+-- The runner's coroutine was closed in the middle of it.
+local function cut(once, task)
+  if once.runner == task then
+    task.held[once] = nil
+    pass_on(once)
+  end
+end
+
+local function settle(_, once, task, ok, ...)
   task.held[once] = nil
   if not ok and rawequal((...), CANCEL) then
     pass_on(once)
@@ -117,7 +124,7 @@ function Once:call(...)
     appoint(self, task)
   end
   if self.runner == task then
-    return settle(self, task, xpcall(self.fn, handler, ...))
+    return run(settle, cut, self, task, self.fn, ...)
   end
   return outcome(self)
 end

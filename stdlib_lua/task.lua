@@ -123,7 +123,7 @@ end
 
 local function with_timeout(seconds, fn)
   return function(...)
-    return scope.run({ deadline = now() + seconds }, fn, ...)
+    return scope.run({ deadline = now() + seconds, whole = true }, fn, ...)
   end
 end
 

@@ -507,3 +507,22 @@ async def test_cycles_of_a_deadlock_show_no_control_characters(lua: Lua) -> None
     assert "a cycle:" in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert "\nforged" not in str(caught.value)
+
+
+async def test_deadlock_report_names_the_function_that_left_by_a_tail_call() -> None:
+    """It said "at its end". (LuaJIT does not tell.)"""
+    with pytest.raises(scheduler.DeadlockError) as caught:
+        async with scheduler.open_runtime(detect_deadlock=True) as runtime:
+            await runtime.run("""
+                local ch = channel.new()
+                task.spawn(function()
+                  task.sleep(1)
+                  return ch:receive()
+                end)
+                task.spawn(function() ch:receive() end)
+            """)
+    assert [(t.id, t.where) for t in caught.value.tasks] == [
+        (1, "its end"),
+        (2, "function <string:3>"),
+        (3, "string:7"),
+    ]

@@ -363,6 +363,21 @@ async def test_misuse_names_case_and_line(lua: Lua, spec: str, message: str) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("length", "got"), [("'x'", "string"), ("1.5", "1.5"), ("-1", "-1"), ("0/0", "nan"), ("{}", "table")]
+)
+async def test_a_length_that_is_none(lua_with_close: Lua, length: str, got: str) -> None:
+    """It was compared with a number in a file of ours. (LuaJIT asks no `__len` of tables.)"""
+    message = await lua_with_close(f"""
+        local ch = channel.new()
+        local spec = setmetatable({{ {{ ch, "receive" }} }}, {{ __len = function() return {length} end }})
+        return select(2, pcall(function() task.select(spec) end))""")
+    assert message.replace("-nan", "nan") == (
+        "string:4: bad argument #1 to 'select' "
+        f"(the length of the table of cases (its __len) must be a whole number, got {got})"
+    )
+
+
 async def test_nothing_takes_effect_when_a_case_is_wrong(lua: Lua) -> None:
     assert await lua("""
         local ch = channel.new(1)

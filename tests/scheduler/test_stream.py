@@ -67,6 +67,16 @@ async def test_every_kind_of_source(lua: Lua) -> None:
     ) == ["1 2 3", "", "1 2 3", "1 2", "x y z", "1 2 3", "1 2", "1 2 3", "x y", "1 2", "true stream"]
 
 
+async def test_a_list_whose_length_is_none(lua_with_close: Lua) -> None:
+    assert (
+        await lua_with_close("""
+        local list = setmetatable({}, { __len = function() return "x" end })
+        return select(2, pcall(function() require("stream").of(list):collect() end))
+        """)
+        == "the length of the list (its __len) must be a number, got string"
+    )
+
+
 async def test_nil_is_a_value_of_lists_and_channels(lua: Lua) -> None:
     assert await lua(
         HEAD
@@ -515,7 +525,9 @@ async def test_an_error_of_concurrent_work_cancels_the_rest(lua: Lua) -> None:
     ) == ["false no luck", "0 4 nobody"]
 
 
-@pytest.mark.parametrize("stage", ["", ":buffer(1)", ":map(function(x) return x end, { concurrency = 2 })"])
+@pytest.mark.parametrize(
+    "stage", ["", ":batch(2)", ":buffer(1)", ":map(function(x) return x end, { concurrency = 2 })"]
+)
 async def test_an_error_keeps_its_traceback(lua: Lua, stage: str) -> None:
     with pytest.raises(scheduler.LuaError) as caught:
         await lua(f"""local stream = require("stream")
@@ -577,6 +589,146 @@ async def test_a_step_that_is_cut_off_loses_nothing_it_has_not_read(lua: Lua) ->
         return log
         """
     ) == ["1 2 3", "timeout", "4 5 6"]
+
+
+@pytest.mark.parametrize("batch", ["batch(3)", "batch(3, 10)", "batch(3, 0.5)"])
+async def test_a_batch_that_is_cut_off_is_filled_up_later(lua: Lua, batch: str) -> None:
+    """With a time, what had been gathered was lost when the read was cancelled."""
+    assert await lua(
+        HEAD
+        + f"""
+        local ch = channel.new(10)
+        local s = stream.of(ch):{batch}
+        local next_value = s:iter()
+        for i = 1, 3 do ch:send(i) end
+        put(next_value(s))
+        ch:send(4) ch:send(5)
+        put(select(2, task.timeout(0.25, next_value, s)))
+        put(select(2, task.timeout(0, next_value, s)))
+        for i = 6, 8 do ch:send(i) end
+        ch:close()
+        put(next_value(s))
+        put(next_value(s))
+        put(next_value(s))
+        return log
+        """
+    ) == ["1 2 3", "timeout", "timeout", "4 5 6", "7 8", "nil"]
+
+
+SLOW = """
+local function slow(n)
+  local closing = setmetatable({}, { __close = function() task.sleep(1) put("slow closed") end })
+  return counter(n), nil, nil, closing
+end
+"""
+
+
+@pytest.mark.parametrize("stages", ["buffer(2)", "buffer(2):take(9):buffer(1)", "merge({}):batch(2, 1)"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "s:take(1):collect()",
+        "for _ in s:iter() do break end s:close()",
+        "pcall(s.each, s, error)",
+        "s:collect()",
+    ],
+)
+async def test_a_closing_value_may_wait_behind_a_task(lua_with_close: Lua, stages: str, how: str) -> None:
+    """The stage's task was cancelled, and with it the wait of `__close`, though nobody cancelled the reader.
+
+    The scope is left at once: it waits for the end of what has begun.
+    """
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + f"""
+        task.scope(function()
+          local s = stream.of(slow(9)):{stages}
+          {how}
+        end)
+        put(tasks())
+        return log
+        """
+    ) == ["slow closed", "nobody"]
+
+
+async def test_a_closing_value_whose_task_has_not_begun(lua_with_close: Lua) -> None:
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + """
+        local s = stream.of(slow(9)):buffer(1)
+        task.spawn(function() s:close() end) -- runs before the stage's task
+        put(s:collect().n)
+        task.sleep(5)
+        put(read)
+        return log
+        """
+    ) == ["0", "slow closed", "0"]
+
+
+async def test_a_closing_value_is_cut_off_when_the_reader_is_cancelled(lua_with_close: Lua) -> None:
+    assert await lua_with_close(
+        HEAD
+        + SLOW
+        + """
+        for _, size in ipairs({ 0, 1 }) do
+          local began = task.now()
+          local t = task.spawn(function()
+            local s = stream.of(slow(9))
+            if size > 0 then s = s:buffer(size) end
+            s:each(function() task.sleep(9) end)
+          end)
+          task.sleep(1)
+          t:cancel()
+          pcall(t.join, t)
+          put(task.now() - began == 1)
+        end
+        return log
+        """
+    ) == ["true", "true"]
+
+
+async def test_a_batch_that_was_cut_off_keeps_its_time(lua: Lua) -> None:
+    assert await lua(
+        HEAD
+        + """
+        local ch, began = channel.new(10), task.now()
+        local s = stream.of(ch):batch(3, 2)
+        local next_value = s:iter()
+        for i = 1, 3 do ch:send(i) end
+        put(next_value(s))
+        task.spawn(function() ch:send(4) task.sleep(3) ch:send(5) end)
+        put(select(2, task.timeout(1, next_value, s)))
+        put(next_value(s))
+        put(task.now() - began == 2)
+        put(next_value(s))
+        put(task.now() - began == 5)
+        return log
+        """
+    ) == ["1 2 3", "timeout", "4", "true", "5", "true"]
+
+
+@pytest.mark.parametrize("batch", ["batch(5)", "batch(5, 10)"])
+async def test_a_batch_is_given_before_the_error_that_cut_it_off(lua: Lua, batch: str) -> None:
+    """Once: the values, then the error, then the end."""
+    assert await lua(
+        HEAD
+        + f"""
+        local ch = channel.new(10)
+        for i = 1, 5 do ch:send(i) end
+        local s = stream.of(ch):map(function(x)
+          if x == 3 then error("bad 3", 0) end
+          return x
+        end):{batch}
+        local next_value = s:iter()
+        put(next_value(s))
+        put(pcall(next_value, s))
+        put(next_value(s))
+        put(ch:statistics().closed)
+        return log
+        """
+    ) == ["1 2", "false bad 3", "nil", "true"]
 
 
 async def test_two_tasks_cannot_read_one_stream(lua: Lua) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Lua
+from conftest import Lua, run_in_virtual_time
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import scheduler
 
@@ -253,6 +255,92 @@ async def test_a_task_that_fails_or_is_cancelled_gives_its_locks_back(lua: Lua) 
         log[#log + 1] = { waiter:join(), cut:status(), m:statistics().locked, r:statistics().readers }
         return log
     """) == [[False, "own fault", False, True], ["through", "cancelled", False, 0]]
+
+
+async def test_a_task_that_its_own_timeout_ends_gives_its_locks_back(lua: Lua) -> None:
+    """It has forgotten nothing, and its children may wait for what it holds."""
+    assert await lua("""
+        local m, r, log = sync.mutex("m"), sync.rwlock("r"), {}
+        local late = task.spawn_with({ timeout = 1 }, function()
+          m:lock() r:write_lock()
+          task.spawn(task.shield, function() m:lock() log[#log + 1] = "child" m:unlock() end)
+          task.sleep(9)
+        end)
+        local _, why = late:join()
+        log[#log + 1] = { why, late:status(), m:statistics().locked, r:statistics().writer == nil }
+        -- What it does after a timeout of its body's is its own affair: this one goes on and forgets.
+        local careless = task.spawn_with({ timeout = 9 }, function()
+          return task.timeout(1, function() m:lock() task.sleep(9) end)
+        end)
+        local ok, err = pcall(careless.join, careless)
+        log[#log + 1] = { ok, err.kind, m:statistics().locked }
+        return log
+    """) == ["child", ["timeout", "done", False, True], [False, "held", False]]
+
+
+@pytest.mark.parametrize(
+    ("make", "with_", "free"),
+    [
+        ("sync.mutex()", "o:with(%s)", "not o:statistics().locked"),
+        ("sync.rwlock()", "o:with_read(%s)", "o:statistics().readers == 0"),
+        ("sync.rwlock()", "o:with_write(%s)", "not o:statistics().writer"),
+        ("sync.semaphore(1)", "o:with(%s)", "o:statistics().permits == 1"),
+        ("sync.once(function(fn) fn() end)", "o(%s)", "o:statistics().state ~= 'running'"),
+    ],
+)
+async def test_a_with_whose_coroutine_is_closed_lets_go(
+    lua_with_close: Lua, make: str, with_: str, free: str
+) -> None:
+    """The coroutine yielded in the middle of it and never goes on: it stayed locked until the task's end."""
+    assert await lua_with_close(f"""
+        local o, log = {make}, {{}}
+        local function free() return {free} end
+        local co = coroutine.create(function() {with_ % "coroutine.yield"} end)
+        coroutine.resume(co)
+        log[1] = free()
+        local waiter = task.spawn(function() {with_ % "function() end"} return "through" end)
+        task.yield()
+        coroutine.close(co)
+        log[2] = waiter:join()
+        log[3] = free()
+        return log
+    """) == [False, "through", True]
+
+
+async def test_a_coroutine_that_is_closed_too_late_lets_nothing_go(lua_with_close: Lua) -> None:
+    """Its task has unlocked by hand, or has ended, and another holds the lock."""
+    assert await lua_with_close("""
+        local m, r, log = sync.mutex(), sync.rwlock(), {}
+        local kept = {}
+        local first = task.spawn(function()
+          for i, with in ipairs({ "with_write", "with" }) do
+            local lock = i == 1 and r or m
+            kept[i] = coroutine.create(function() lock[with](lock, coroutine.yield) end)
+            coroutine.resume(kept[i])
+          end
+        end)
+        pcall(first.join, first)
+        m:with(function()
+          r:with_write(function()
+            coroutine.close(kept[1])
+            coroutine.close(kept[2])
+            log[1] = m:statistics().owner == task.current()
+            log[2] = r:statistics().writer == task.current()
+          end)
+        end)
+        local own = coroutine.create(function()
+          m:with(function() m:unlock() m:lock() m:unlock() coroutine.yield() end)
+        end)
+        coroutine.resume(own)
+        log[3] = coroutine.close(own) and not m:statistics().locked
+        local ended = coroutine.create(function() m:with(function() end) coroutine.yield() end)
+        coroutine.resume(ended)
+        m:lock()
+        coroutine.close(ended)
+        log[4] = m:statistics().locked
+        m:unlock()
+        return log
+    """) == [True, True, True, True]
 
 
 async def test_a_killed_task_gives_its_locks_back(lua_with_close: Lua) -> None:
@@ -1090,6 +1178,84 @@ async def test_limiter_does_not_drift(lua: Lua) -> None:
         for _ = 1, 1001 do l:acquire() end
         return math.abs(task.now() - began - 100) < 1e-6
     """)
+
+
+@pytest.mark.parametrize("pause", [0, 0.1, 0.7, 1000.3, 1e9])
+async def test_limiter_gives_exactly_its_burst(lua: Lua, pause: float) -> None:
+    """Sums of rounded times took one token off: at 0.1 s a burst of 2 at 1 per second was one."""
+    assert (
+        await lua(f"""
+        local wrong = {{}}
+        task.sleep({pause})
+        for rate = 1, 60 do
+          for burst = 1, 30 do
+            local l, got = sync.rate_limiter({{ per_second = rate, burst = burst }}), 0
+            while l:try_acquire() do got = got + 1 end
+            local left = l:statistics().available
+            if got ~= burst or left ~= 0 then
+              wrong[#wrong + 1] = ("%d/%d gave %d, left %g"):format(rate, burst, got, left)
+            end
+          end
+        end
+        return table.concat(wrong, "; ")
+    """)
+        == ""
+    )
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@given(
+    rate=st.floats(1e-3, 1e6),
+    burst=st.integers(1, 40),
+    start=st.floats(0, 1e4),
+    parts=st.integers(1, 7),
+    rounds=st.integers(1, 3),
+)
+def test_limiter_gives_its_burst_and_no_more(
+    rate: float, burst: int, start: float, parts: int, rounds: int
+) -> None:
+    """Whatever the rate, the moment and the pieces in which a script waits: what is said is what is given."""
+    source = """
+        local rate, burst, start, parts, rounds = ...
+        local l = sync.rate_limiter({ per_second = rate, burst = burst })
+        task.sleep(start)
+        local log = {}
+        for round = 0, rounds do
+          local said, got = l:statistics().available, 0
+          while l:try_acquire() do got = got + 1 end
+          log[#log + 1] = got
+          log[#log + 1] = said == burst and l:statistics().available == 0
+          for _ = 1, parts do task.sleep(burst / rate / parts) end
+        end
+        local began = task.now()
+        for _ = 1, 2 * burst do l:acquire() end
+        local over = (task.now() - began) * rate - burst
+        log[#log + 1] = math.abs(over) < 1e-3 + 1e-10 * start * rate
+        return log
+    """
+
+    async def main() -> object:
+        async with scheduler.open_runtime() as runtime:
+            return await runtime.run(source, rate, burst, start, parts, rounds)
+
+    assert run_in_virtual_time(main) == [burst, True] * (rounds + 1) + [True]
+
+
+async def test_limiter_with_very_large_numbers(lua: Lua) -> None:
+    """No number wraps around, none is lost in rounding."""
+    assert await lua("""
+        local l, log = sync.rate_limiter({ per_second = 1, burst = 9007199254740991 }), {}
+        for _ = 1, 3 do log[#log + 1] = (l:try_acquire(9007199254740991)) or false end
+        l = sync.rate_limiter({ per_second = 2 ^ 48, burst = 2 ^ 48 })
+        local began = task.now()
+        for _ = 1, 9 do l:acquire(2 ^ 48) end
+        log[#log + 1] = task.now() - began
+        l:acquire()
+        log[#log + 1] = l:statistics().available < 2
+        l = sync.rate_limiter({ per_second = math.huge, burst = math.huge })
+        log[#log + 1] = l:acquire(1e300) and l:acquire(5, 0)
+        return log
+    """) == [True, False, False, 8, True, True]
 
 
 async def test_limiter_that_waits_is_no_deadlock(lua: Lua) -> None:
