@@ -128,10 +128,11 @@ for _, name in ipairs({ "join", "cancel", "status", "info" }) do
   }
 end
 -- Objects, and their methods by name.
-local METHODS = "send receive try_send try_receive close statistics iter subscribe on once off emit wait cancel "
-  .. "map filter take batch merge buffer collect each next catch finally await status lock try_lock unlock with "
-  .. "acquire release notify notify_all read_lock write_lock read_unlock write_unlock with_read with_write add "
-  .. "done set clear is_set call"
+local METHODS = "send receive try_send try_receive close statistics iter subscribe on once off emit "
+  .. "wait cancel map filter take batch merge buffer collect each next catch finally await "
+  .. "status lock try_lock unlock with acquire release notify notify_all read_lock "
+  .. "write_lock read_unlock write_unlock with_read with_write add done set clear is_set "
+  .. "call"
 local made = {}
 local function make_objects()
   local makers = {

@@ -16,8 +16,9 @@ local made = {
   require("timer").after(0, task.now),
   require("timer").throttle(0, print),
 }
-local names = "senders receivers waiters owner readers writer scope source state value log broadcast tie handlers "
-  .. "ear exact fn stage sources out pump cases object runner values fire abort begin co home number handle box"
+local names = "senders receivers waiters owner readers writer scope source state value log "
+  .. "broadcast tie handlers ear exact fn stage sources out pump cases object runner values fire "
+  .. "abort begin co home number handle box"
 local found = {}
 for i, object in ipairs(made) do
   for name in names:gmatch("%S+") do

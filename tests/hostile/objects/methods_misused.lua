@@ -21,8 +21,9 @@ local made = {
   "text",
   1,
 }
-local names = "send receive try_send close iter statistics lock unlock with acquire release notify wait add done set "
-  .. "call read_lock write_unlock await next catch subscribe on emit off map collect each merge cancel join"
+local names = "send receive try_send close iter statistics lock unlock with acquire release notify "
+  .. "wait add done set call read_lock write_unlock await next catch subscribe on emit off "
+  .. "map collect each merge cancel join"
 local wrong = {}
 for i, object in ipairs(made) do
   for name in names:gmatch("%S+") do

@@ -4,7 +4,5 @@ local s = require("stream").of({ 1, 2, 3 })
 for _ = 1, 100000 do
   s = s:map(tostring)
 end
-for value in s:iter() do
-  print(#value)
-  break
-end
+local read = s:iter()
+print(#read())
