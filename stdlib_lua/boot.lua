@@ -1,10 +1,12 @@
 --- Loads our own modules, apart from the script's `require`: boot(door) -> embed.
 --
--- `door.source(name)` gives the text of a file, nil when there is no memory for it. Each file sees a
--- `require` that knows only our files; the chunk names let tracebacks drop our frames.
+-- `door.source(name)` gives the text of a file, nil when there is no memory for it, or what `door.keep` was
+-- given by an earlier runtime: the file compiled. Each file sees a `require` that knows only our files; the
+-- chunk names let tracebacks drop our frames.
 
 local door = ...
-local load, setmetatable, error = load, setmetatable, error -- Lua's own, also when a script has begun
+-- Lua's own, also when a script has begun.
+local load, setmetatable, error, dump, sub = load, setmetatable, error, string.dump, string.sub
 local loaded = { host_door = door }
 local environments = {}
 
@@ -40,7 +42,10 @@ local function require_ours(name)
       -- Lua's own words: with a memory limit the limit is meant.
       error(door.source and "not enough memory" or "the runtime is closed", 0)
     end
-    local chunk = assert(load(source, "@[scheduler]/" .. name .. ".lua", "t", environment))
+    local chunk = assert(load(source, "@[scheduler]/" .. name .. ".lua", "bt", environment))
+    if sub(source, 1, 1) ~= "\27" then
+      door.keep(name, dump(chunk))
+    end
     found = chunk(name)
     loaded[name] = found
     if sealed then
