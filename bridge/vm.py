@@ -44,6 +44,7 @@ class VM:
         now: Callable[[], float],
         freeze: Callable[[], None],
         stop: Callable[[], bytes] | None,
+        open_module: Callable[[bytes], tuple[Any, ...]],
         portal: bool = True,
         max_memory: int | None = None,
     ) -> None:
@@ -54,6 +55,7 @@ class VM:
             now: the clock, seconds; must not raise.
             freeze: switches to another kernel loop (portal.py).
             stop: the same for a task that has overrun its slice (preemption.py); None: no preemption.
+            open_module: gives the host functions of one of our modules (kernel.lua); must not raise.
             max_memory: bytes that Lua may have, its own libraries included. Only an outer wall: a value
                 that enters Lua when it is reached ends the process, so ask `room` first.
             portal: False does without the C API, as where it is missing.
@@ -97,6 +99,7 @@ class VM:
         door[b"now"] = now
         door[b"real_now"] = time.perf_counter
         door[b"cpu_now"] = time.thread_time
+        door[b"open_module"] = open_module
         if portal:
             self._open_portal(door, freeze)
         else:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -30,10 +32,13 @@ from bridge.errors import (
     printable,
 )
 from bridge.host import HostFunctions
+from bridge.modules.net import Grants, Net
 from bridge.portal import KernelLoop, Loops
+from bridge.reactor import Reactor
 from bridge.traffic import Ledger
 from bridge.vm import VM
 from bridge.watchdog import SLICE_S, STEP_S, VIRTUAL_SLICE_S, Watchdog
+from bridge.wire import Wire
 from scheduler.clock import is_virtual
 from scheduler.endings import Endings
 from scheduler.failure import lua_error
@@ -105,6 +110,7 @@ class Driver:
             now=clock.current_time,
             freeze=self.loops.freeze,
             stop=self.loops.stop if step_s < math.inf else None,
+            open_module=_weakly(self._open_module),
             portal=portal,
             max_memory=None if memory_bytes is None else int(memory_bytes) + WALL_BYTES,
         )
@@ -138,6 +144,14 @@ class Driver:
         self._detect_deadlock = detect_deadlock
         self._thread = threading.get_ident()
         self._parked: trio.lowlevel.Task | None = None
+        # Parked until this descriptor is readable; -1: until it is woken.
+        self._watched = -1
+        # None until a script asks for the network.
+        self._wire: Wire | None = None
+        # Hosts the network may reach; None: all.
+        self.grants: Grants | None = None
+        # Real time at which trio gets its next checkpoint, however much comes from the network.
+        self._turn_ends = 0.0
         self._woken = False
         self._leaving = False
         self.closed = False
@@ -175,14 +189,18 @@ class Driver:
             self._woken = False
             self._deliver()
             tag, detail = self._slice()
-            if tag == b"slice":
+            if tag == b"crash":
+                self._crash(detail)
+                return
+            came = self._wire is not None and self._wire.exchange()
+            if tag == b"slice" or (came and time.perf_counter() >= self._turn_ends):
                 # Two: trio runs each batch of ready tasks in random order, so after one checkpoint a
                 # neighbour may not have had its turn yet.
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            elif tag == b"crash":
-                self._crash(detail)
-                return
+                self._turn_ends = time.perf_counter() + SLICE_S
+            elif came:
+                pass  # at once: what came is worth more than a look at what trio has
             elif self._woken or self.host.workers.has_completed or self.loops.has_thawed:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             elif self._leaving and self._finished():
@@ -249,12 +267,29 @@ class Driver:
 
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()
+        if self._wire is not None and self._wire.reactor.count > 0:
+            await self._park_at(self._wire.reactor.fd, deadline)
+            self._turn_ends = time.perf_counter() + SLICE_S
+            return
         if deadline == math.inf:
             await trio.lowlevel.wait_task_rescheduled(_never_abort)
             return
         with trio.CancelScope(deadline=deadline):
             await trio.lowlevel.wait_task_rescheduled(self._abort_park)
         self._parked = None
+
+    async def _park_at(self, fd: int, deadline: float) -> None:
+        self._watched = fd
+        try:
+            if deadline == math.inf:
+                await trio.lowlevel.wait_readable(fd)
+            else:
+                with trio.CancelScope(deadline=deadline):
+                    await trio.lowlevel.wait_readable(fd)
+        except trio.ClosedResourceError:
+            pass  # `wake`: no other call takes a task out of wait_readable
+        finally:
+            self._parked, self._watched = None, -1
 
     def _abort_park(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self._parked = None
@@ -265,8 +300,25 @@ class Driver:
         self._woken = True
         task = self._parked
         if task is not None:
-            trio.lowlevel.reschedule(task)
             self._parked = None
+            if self._watched >= 0:
+                trio.lowlevel.notify_closing(self._watched)
+            else:
+                trio.lowlevel.reschedule(task)
+
+    def _open_module(self, name: bytes) -> tuple[Any, ...]:
+        """Open what a library of ours needs. Called by Lua; must not raise."""
+        assert name == b"net"
+        try:
+            reactor = Reactor()
+        except (OSError, AttributeError) as error:
+            return b"", f"the network cannot be used: {error}".encode()
+        self._wire = Wire(reactor, self._lua.open_wire)
+        found: list[Any] = []
+        for function in Net(reactor, self.grants).functions():
+            number = self.host.add(f"net.{function.__name__}", function)
+            found += function.__name__.encode(), number, self.host.waits(number)
+        return tuple(found)
 
     def _deliver(self) -> None:
         if self._resources is not None:
@@ -278,7 +330,9 @@ class Driver:
                 self._lua.complete(call_id, *reply)
 
     def _stuck(self) -> bool:
-        return self._detect_deadlock and bool(self.endings.tasks) and self.host.workers.pending == 0
+        if not self._detect_deadlock or not self.endings.tasks or self.host.workers.pending > 0:
+            return False
+        return self._wire is None or not self._wire.has_waiting()
 
     def _caller_was_cancelled(self) -> bool:
         loop = self.loops.active
@@ -566,6 +620,8 @@ class Driver:
     def _close(self) -> None:
         self.closed = True
         self._watchdog.close()
+        if self._wire is not None:
+            self._wire.reactor.close()
         if not self.endings.crashed:
             self.vm.close()
         self.loops.close()
@@ -579,3 +635,14 @@ def stuck_after(limits: Limits) -> float:
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
+
+
+def _weakly(method: Callable[[bytes], tuple[Any, ...]]) -> Callable[[bytes], tuple[Any, ...]]:
+    """Make a function for Lua, which must not keep what keeps it."""
+    found = weakref.WeakMethod(method)
+
+    def call(argument: bytes) -> tuple[Any, ...]:
+        target = found()
+        return (b"", b"the runtime is closed") if target is None else target(argument)
+
+    return call

@@ -19,6 +19,7 @@ local preemption = require("preemption")
 local compiler = require("compiler")
 local resources = require("resources")
 
+local require = require
 local load, type, tostring, ipairs, rawequal = load, type, tostring, ipairs, rawequal
 local collectgarbage, gmatch, concat = collectgarbage, string.gmatch, table.concat
 local pack, unpack, post, now = kernel.pack, kernel.unpack, kernel.post, kernel.now
@@ -359,6 +360,12 @@ M.total_usage, M.count_traffic = resources.total, resources.count_traffic
 
 --- There is no watchdog: end slices by the clock, at the price of two looks at it per step.
 M.time_slices = kernel.measure
+
+--- The reactor's side of the wire (net_wire.lua), once a script has asked for the network.
+function M.open_wire()
+  local wire = require("net_wire")
+  return wire.take, wire.deliver, wire.event, wire.waiting
+end
 
 --- The runtime closes: no way to Python may stay open.
 function M.close(globals)

@@ -1553,6 +1553,12 @@ function M.turns()
   return switches + head
 end
 
+--- Ask Python to open one of its modules (bridge/modules), when a library of ours needs it.
+---@return ... for each function: name, number, whether it waits
+function M.open_module(name)
+  return host.open_module(name)
+end
+
 --- Counters since the start, for statistics.
 function M.counters()
   return {
@@ -1580,7 +1586,7 @@ function M.close()
   end
   real_now, cpu_now = clock, clock
   host.now, host.real_now, host.cpu_now, host.portal = nil, nil, nil, nil
-  host.source = nil
+  host.source, host.open_module = nil, nil
   host.portal_missing = "the runtime is closed"
 end
 

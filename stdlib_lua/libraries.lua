@@ -14,7 +14,7 @@ M.global = {
 }
 
 -- Found by `require` alone, and loaded then: opening a runtime should not pay for what few scripts use.
-M.by_require = { "broadcast", "callback", "emitter", "stream", "timer" }
+M.by_require = { "broadcast", "callback", "emitter", "net", "stream", "timer" }
 
 --- What scripts see of one of them.
 ---@param name string
