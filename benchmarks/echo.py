@@ -201,7 +201,8 @@ def _main(words: list[str]) -> None:
     if words[:1] == ["serve"]:
         SERVERS[words[1]]()
     elif words[:1] == ["ask"]:  # server, connections, messages: all three numbers
-        print("cpu %.2f us, median %.1f us, %.0f/s" % ask(words[1], int(words[2]), int(words[3])))
+        cpu, median, rate = ask(words[1], int(words[2]), int(words[3]))
+        print(f"cpu {cpu:.2f} us, median {median:.1f} us, {rate:.0f}/s")
     else:
         contest.main("benchmarks.echo")
 

@@ -44,7 +44,7 @@ class VM:
         now: Callable[[], float],
         freeze: Callable[[], None],
         stop: Callable[[], bytes] | None,
-        open_module: Callable[[bytes], tuple[Any, ...]],
+        open_module: Callable[[bytes], tuple[Any, ...]] | None = None,
         portal: bool = True,
         max_memory: int | None = None,
     ) -> None:
@@ -56,6 +56,7 @@ class VM:
             freeze: switches to another kernel loop (portal.py).
             stop: the same for a task that has overrun its slice (preemption.py); None: no preemption.
             open_module: gives the host functions of one of our modules (kernel.lua); must not raise.
+                None: there are none.
             max_memory: bytes that Lua may have, its own libraries included. Only an outer wall: a value
                 that enters Lua when it is reached ends the process, so ask `room` first.
             portal: False does without the C API, as where it is missing.

@@ -259,6 +259,7 @@ async def open_runtime(
     if limits is not None:
         driver.limit_all(limits)
     if sandbox is not None:
+        driver.grants = sandbox.host_pattern
         driver.values.open_sandbox(sandbox, params or {})
     driver.values.set_global("params", dict(params or {}))
     runtime = Runtime(driver, (resources or Capacity()).filled(limits))

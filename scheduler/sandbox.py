@@ -25,6 +25,8 @@ MODULES = frozenset(
     | {"broadcast", "callback", "emitter", "stream", "timer"}
     | {"string", "table", "math", "utf8", "coroutine", "os", "io", "debug"}
 )
+# What a sandboxed script has when it is granted, beside the program's own host functions.
+GRANTABLE = frozenset({"net"})
 # Dotted, as `Runtime.register` takes it.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -71,10 +73,10 @@ class Sandbox:
     """What the scripts of a runtime may reach beyond Lua's pure libraries, tasks and events.
 
     Attributes:
-        allow: host functions by name ("weather.get") or by group ("weather").
+        allow: host functions by name ("weather.get") or by group ("weather"), and "net", the library.
         fs_root: the directory that the file modules are confined to; None: no files.
         net_hosts: the hosts that the network modules may reach, as `HostPattern.parse` reads them; checked
-            again after DNS.
+            again after DNS. Listening needs a grant, too, of the address and port: "127.0.0.1".
         env: what `os.getenv` gives; None: there is no `os.getenv`.
 
     Raises:
@@ -99,7 +101,7 @@ class Sandbox:
         Raises:
             ValueError: names the unknown ones, the likely meaning, and what is known.
         """
-        known = set(MODULES)
+        known = set(MODULES | GRANTABLE)
         for name in registered:
             parts = name.split(".")
             known.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))

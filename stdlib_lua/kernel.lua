@@ -1556,7 +1556,9 @@ end
 --- Ask Python to open one of its modules (bridge/modules), when a library of ours needs it.
 ---@return ... for each function: name, number, whether it waits
 function M.open_module(name)
-  return host.open_module(name)
+  if host.open_module then
+    return host.open_module(name)
+  end
 end
 
 --- Counters since the start, for statistics.

@@ -11,29 +11,17 @@ local wire = require("net_wire")
 local errors = require("net_errors")
 local streams = require("net_stream")
 local servers = require("net_server")
-local host = require("host")
+local native = require("net_native")
 
 local park, now, reschedule = kernel.park, kernel.now, kernel.reschedule
 local ask, add_waiting = wire.ask, wire.add_waiting
 local bad_argument, describe = failure.bad_argument, select_library.describe
 local type, tostring, pairs, setmetatable = type, tostring, pairs, setmetatable
-local pack, next, error = kernel.pack, next, error
+local pack, next = kernel.pack, next
 local check_seconds = failure.check_seconds
 local concat, sort, find = table.concat, table.sort, string.find
 
 local M = {}
-
--- The functions of Python (bridge/modules/net.py): name -> function.
-local native = {}
-do
-  local list = pack(kernel.open_module("net"))
-  if list[1] == "" then
-    error(list[2], 0)
-  end
-  for i = 1, list.n, 3 do
-    native[list[i]] = host.new_function(list[i + 1], list[i], list[i + 2])
-  end
-end
 
 -- Seconds after which the next address is tried beside the ones before it. Source: RFC 8305, section 5.
 local STAGGER_S = 0.25

@@ -12,6 +12,7 @@ local wire = require("net_wire")
 local errors = require("net_errors")
 local streams = require("net_stream")
 local lifetime = require("lifetime")
+local native = require("net_native")
 
 local park, spawn, pack, post = kernel.park, kernel.spawn, kernel.pack, kernel.post
 local enter, pressing, now = kernel.enter, kernel.pressing, kernel.now
@@ -298,7 +299,11 @@ function Server:close()
   if not number then
     return false
   end
-  ask(number, wire.ABORT)
+  if kernel.current() then
+    native.close(number) -- now: whoever connects next is refused, and the address is free
+  else
+    ask(number, wire.ABORT)
+  end
   wire.detach(number)
   wire.unwatch(self)
   for i = self.first, self.last do

@@ -295,20 +295,20 @@ local WRITE = {
 }
 
 -- Anything that is no string: a number as `io.write` takes it.
-local function text_of(n, value)
+local function text_of(n, value, level)
   if type(value) == "string" then
     return value
   elseif type(value) == "number" then
     return tostring(value)
   end
   local got = value == nil and "no value" or describe(value)
-  return bad_argument(n, "write", "string expected, got " .. got, 2)
+  bad_argument(n, "write", "string expected, got " .. got, level)
 end
 
 local function join(...)
   local parts = { ... }
   for i = 1, select("#", ...) do
-    parts[i] = text_of(i, parts[i])
+    parts[i] = text_of(i, parts[i], 3)
   end
   return concat(parts)
 end
@@ -324,7 +324,7 @@ function Stream:write(data, ...)
   if select("#", ...) > 0 then
     data = join(data, ...)
   elseif type(data) ~= "string" then
-    data = text_of(1, data)
+    data = text_of(1, data, 2)
   end
   if pressing.cancels > 0 then
     enter()
@@ -473,7 +473,7 @@ local CLOSE = {
   end,
 }
 
---- Close, when everything that was written is sent; cancelled meanwhile, at once. A checkpoint where it waits.
+--- Close, when everything that was written is sent; cancelled meanwhile, at once. A checkpoint if it waits.
 ---@return boolean true
 function Stream:close()
   if getmetatable(self) ~= Stream then

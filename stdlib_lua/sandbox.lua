@@ -131,7 +131,7 @@ function M.environment(spec)
   env.collectgarbage = collect
   env.task, env.event = tasks.new(box), events.new(box)
   env.sleep = env.task.sleep
-  local globals, library = objects.new(box)
+  local globals, library = objects.new(box, policy.allow)
   for name, functions in next, globals do
     env[name] = functions
   end

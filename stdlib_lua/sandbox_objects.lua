@@ -15,7 +15,7 @@ local Task, records, pack, unpack = kernel.Task, handles.records, kernel.pack, k
 local raw_metatable, setmetatable = debug.getmetatable, setmetatable
 local type, next, error, pcall, tostring = type, next, error, pcall, tostring
 local printable, plain, bad_argument = errors.printable, values.plain, failure.bad_argument
-local rawlen, math_type = rawlen, math.type
+local rawlen, rawget, select, math_type, require = rawlen, rawget, select, math.type, require
 
 local M = {}
 
@@ -62,6 +62,20 @@ local CLASSES = {
   ["sync.event"] = { methods = { "set", "clear", "is_set", "wait" } },
   once = { methods = { "call", "wait" } },
   ["rate limiter"] = { methods = { "acquire", "try_acquire" } },
+  ["net.stream"] = {
+    methods = {
+      "read",
+      "read_exactly",
+      "read_line",
+      "read_until",
+      "lines",
+      "write",
+      "shutdown",
+      "close",
+      "peer",
+    },
+  },
+  ["net.server"] = { methods = { "close", "address" }, makes = { "accept", "serve" } },
 }
 
 -- What can begin a stream.
@@ -75,6 +89,7 @@ local SOURCES = { channel = true, subscription = true, stream = true }
 --   list     the first argument is a list
 --   wraps    gives a function that makes objects
 --   values   takes and gives no object
+--   streams  functions among the arguments are given streams
 local FUNCTIONS = {
   channel = { new = { name = 2 } },
   sync = {
@@ -108,6 +123,7 @@ local FUNCTIONS = {
     wrap = { values = true },
   },
   emitter = { new = { name = 1 } },
+  net = { connect = { options = 3 }, connect_unix = { options = 2 }, listen = { options = 1 } },
   stream = { of = { objects = SOURCES } },
   timer = { after = {}, debounce = {}, every = {}, throttle = {} },
 }
@@ -115,10 +131,20 @@ local FUNCTIONS = {
 -- The same for methods.
 local METHODS = {
   emitter = { off = { objects = { handler = true } } },
+  ["net.server"] = { serve = { streams = true } },
   promise = { cancel = { name = 1 } },
   stream = { map = { options = 2 }, merge = { objects = SOURCES, all = true } },
 }
 local AS_THEY_ARE = {}
+
+-- Those that a script has only if it was granted.
+local GRANTED = { net = true }
+
+-- Is it a stream of the network? (They come to scripts also as arguments and out of a select.)
+local function is_net_stream(value)
+  local class = type(value) == "table" and raw_metatable(value)
+  return class and rawget(class, "__name") == "net.stream" and class == require("net_stream").Stream
+end
 
 -- ---------------------------------------------------------------------------------------------
 -- Arguments
@@ -149,9 +175,10 @@ end
 
 --- Make the libraries of one script.
 ---@param box table stands for the script, with its `task_record` and `task_handle` (sandbox_tasks.lua)
+---@param allow table set of names: what was granted
 ---@return table globals library by name
 ---@return function library function(name) -> a library that comes by `require`, or nil
-function M.new(box)
+function M.new(box, allow)
   local metas = {} -- our class -> metatable of its handles
   local mine = {} -- those metatables
   local task_record, task_handle = box.task_record, box.task_handle
@@ -191,6 +218,24 @@ function M.new(box)
     return handle
   end
 
+  local function show_streams(first, ...)
+    if is_net_stream(first) then
+      first = shown(first)
+    end
+    if select("#", ...) == 0 then
+      return first
+    end
+    return first, show_streams(...)
+  end
+  box.show_streams = show_streams
+
+  -- A function of the script's that is called with streams.
+  local function with_streams(fn)
+    return function(...)
+      return fn(show_streams(...))
+    end
+  end
+
   -- The object that was made; what was given is given back with the handle it has.
   local function made(given, ok, value, ...)
     if not ok then
@@ -221,6 +266,11 @@ function M.new(box)
       args[options] = plain(args[options])
       local title = args[options].name
       args[options].name = type(title) == "string" and printable(title) or title
+    end
+    for i = 1, how.streams and args.n or 0 do
+      if type(args[i]) == "function" then
+        args[i] = with_streams(args[i])
+      end
     end
     if how.list and type(args[1]) == "table" then
       args[1] = record_of(args[1]) or copy_of_list(args[1])
@@ -344,13 +394,16 @@ function M.new(box)
   end
   return globals,
     function(name)
-      return FUNCTIONS[name] and not globals[name] and library(name) or nil
+      if not FUNCTIONS[name] or globals[name] or GRANTED[name] and not allow[name] then
+        return nil
+      end
+      return library(name)
     end
 end
 
 --- `task.select` of one script: the cases are read here, raw, and handles replaced.
----@param select function ours
-function M.select(box, select)
+---@param choose function our `select`
+function M.select(box, choose)
   local function case_of(case)
     local record = box.record_of(case)
     if record then
@@ -373,7 +426,7 @@ function M.select(box, select)
           and case_of(value)
         or value
     end
-    return select(copy)
+    return box.show_streams(choose(copy))
   end
 end
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from bridge.confine_net import AddressRefused, HostPattern, check_address
-from bridge.reactor import Reactor, kind_of
+from bridge.reactor import ABORT, Reactor, kind_of
 
 __all__ = ["Grants", "Net"]
 
@@ -45,7 +45,7 @@ class Net:
 
     def functions(self) -> Iterable[Callable[..., Any]]:
         """Return what Lua may call."""
-        return self.connect, self.connect_unix, self.listen, self.listen_unix, self.resolve
+        return self.connect, self.connect_unix, self.listen, self.listen_unix, self.close, self.resolve
 
     def _check(self, address: str, port: int, name: str) -> Failed | None:
         if self._grants is None:
@@ -102,6 +102,10 @@ class Net:
         except OSError as error:
             return _failed(error)
         return number, path
+
+    def close(self, number: int) -> None:
+        """Close a socket now, not at the end of the slice."""
+        self._reactor.perform((number, ABORT))
 
     async def resolve(self, name: str, port: int) -> tuple[str, ...] | Failed:
         """Return the addresses of a host, in the order in which they should be tried."""

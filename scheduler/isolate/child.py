@@ -151,7 +151,7 @@ class _Child:
             portal=start.portal,
             sandbox=None
             if start.sandbox is None
-            else Sandbox(allow=start.sandbox.allow, env=start.sandbox.env),
+            else Sandbox(allow=start.sandbox.allow, env=start.sandbox.env, net_hosts=start.sandbox.net_hosts),
             limits=_budget(start.budget),
             on_stuck="abort",
             slice_s=start.slice_s,

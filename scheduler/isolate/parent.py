@@ -130,7 +130,11 @@ class IsolatedDriver:
                     _budget(budget),
                     None
                     if sandbox is None
-                    else protocol.SandboxSpec(sorted(sandbox.allow), _environment(sandbox)),
+                    else protocol.SandboxSpec(
+                        sorted(sandbox.allow),
+                        _environment(sandbox),
+                        [pattern.text for pattern in sandbox.net_hosts],
+                    ),
                 )
             )
             async with trio.open_nursery() as nursery:

@@ -82,6 +82,8 @@ class SandboxSpec(_Message):
 
     allow: list[str]
     env: dict[str, str] | None
+    # As written, see HostPattern.parse.
+    net_hosts: list[str]
 
 
 class Start(_Message):

@@ -1,4 +1,4 @@
-"""The `net` library as scripts see it: real sockets on the loopback, virtual time unless a test says why not."""
+"""The `net` library as scripts see it: real sockets on the loopback, in virtual time."""
 
 from __future__ import annotations
 
@@ -295,7 +295,8 @@ async def test_the_other_side_has_an_address(lua: Lua) -> None:
         s:read()
         s:close()
         server:close()
-        return { host, their_port == port, seen[1], seen[2] ~= port, tostring(s) == "net.stream 127.0.0.1:" .. port .. " (closed)" }
+        local text = "net.stream 127.0.0.1:" .. port .. " (closed)"
+        return { host, their_port == port, seen[1], seen[2] ~= port, tostring(s) == text }
     """
     ) == ["127.0.0.1", True, "127.0.0.1", True, True]
 
@@ -478,7 +479,8 @@ async def test_tasks_of_a_handler_belong_to_its_connection(lua: Lua) -> None:
           end)
         end)
         local s = assert(net.connect("127.0.0.1", port))
-        log[#log + 1] = s:read()
+        local data = s:read()
+        log[#log + 1] = data
         log[#log + 1] = tostring(s:read())
         s:close()
         server:close()
@@ -585,7 +587,7 @@ async def test_expected_failures_are_values(lua: Lua, tmp_path: Path) -> None:
             local function note(value, err)
               log[#log + 1] = tostring(value) .. " " .. err.kind .. ": " .. tostring(err)
             end
-            note(net.connect("127.0.0.1", ...))
+            note(net.connect("127.0.0.1", (...)))
             note(net.connect_unix(select(2, ...) .. "/none"))
             note(net.listen({ port = ... }))
             note(net.listen({ host = "127.0.0.1", unix = nil, port = ... }))
@@ -687,7 +689,8 @@ async def test_using_a_closed_stream_is_a_value(lua: Lua) -> None:
         s:close()
         local log = { s:close() }
         for _, call in ipairs({
-          { "read" }, { "read_line" }, { "read_exactly", 1 }, { "read_until", "x" }, { "write", "x" }, { "shutdown" },
+          { "read" }, { "read_line" }, { "read_exactly", 1 }, { "read_until", "x" },
+          { "write", "x" }, { "shutdown" },
         }) do
           local value, err = s[call[1]](s, call[2])
           log[#log + 1] = tostring(value) .. " " .. err.kind
@@ -978,11 +981,11 @@ async def test_a_task_that_waits_for_a_socket_is_no_deadlock(lua: Lua, peer: Pee
             'local s = require("net").connect("127.0.0.1", ...); local d = s:read(); s:close(); return d',
             peer.port,
         )
-        await trio.to_thread.run_sync(lambda: None)
-        assert [(info.reason, info.detail) for info in runtime.tasks()] in (
-            [("io", f"read from 127.0.0.1:{peer.port}")],
-            [("io", f"connect to 127.0.0.1:{peer.port}")],
-        )
+        reading = ("io", f"read from 127.0.0.1:{peer.port}")
+        while (runtime.tasks()[0].reason, runtime.tasks()[0].detail) != reading:
+            await trio.lowlevel.checkpoint()
+        for _ in range(10):  # and looks for a deadlock
+            await trio.lowlevel.checkpoint()
         go.set()
         assert await task.join() == "late"
 
@@ -1031,7 +1034,7 @@ async def test_a_forgotten_stream_is_closed_by_the_collector(lua: Lua) -> None:
           local _, port = other:address()
           local s = assert(net.connect("127.0.0.1", port))
           local mine = other:accept()
-          local t = task.spawn(function() ended = mine:read() == nil; mine:close() end)
+          local t = task.spawn(function(mine) ended = mine:read() == nil; mine:close() end, mine)
           task.sleep(0)
           s, mine = nil, nil
           other:close()
@@ -1094,6 +1097,79 @@ async def test_a_sandbox_has_no_network_unless_it_is_granted() -> None:
             local ok, err = pcall(require, "net")
             return err
         """)
+
+
+@pytest.mark.parametrize("isolate", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_a_sandbox_reaches_what_it_was_granted(isolate: bool) -> None:
+    sandbox = Sandbox(allow={"net"}, net_hosts=["127.0.0.1"])
+    async with scheduler.open_runtime(
+        sandbox=sandbox,
+        isolate=scheduler.ProcessLimits(open_files=True) if isolate else False,
+        detect_deadlock=True,
+    ) as runtime:
+        assert await runtime.run("""
+            local net = require("net")
+            local server = assert(net.listen({}))
+            local _, port = server:address()
+            local log = {}
+            local t = task.spawn(function()
+              server:serve(function(s)
+                log[1] = tostring(s):gsub("%d+$", "PORT")
+                log[2] = tostring(getmetatable(s)) .. " " .. type(s) .. " " .. tostring(next(s))
+                for line in s:lines() do s:write(line:upper(), "\\n") end
+              end)
+            end)
+            local s = assert(net.connect("127.0.0.1", port))
+            s:write("a\\nb\\n")
+            log[3], log[4] = s:read_line(), s:read_line()
+            s:close()
+            server:close()
+            t:join()
+            local function note(value, err) log[#log + 1] = tostring(value) .. " " .. tostring(err) end
+            note(net.connect("127.0.0.2", 80))
+            note(net.connect("example.com", 80))
+            note(net.connect_unix("/s"))
+            note(net.listen({ host = "0.0.0.0" }))
+            note(net.listen({ unix = "/s" }))
+            local other = assert(net.listen({}))
+            local _, port = other:address()
+            local s = assert(net.connect("127.0.0.1", port))
+            local _, mine = task.select({ { other, "accept" } })
+            mine:write("through a select")
+            log[#log + 1] = s:read() .. " " .. tostring(next(mine))
+            note(pcall(mine.read, setmetatable({}, { __name = "net.stream" })))
+            for _, each in ipairs({ s, mine, other }) do each:close() end
+            return log
+        """) == [
+            "net.stream 127.0.0.1:PORT",
+            "false table nil",
+            "A",
+            "B",
+            "nil connect to 127.0.0.2:80: '127.0.0.2' port 80 was not granted to this sandbox (net_hosts)",
+            "nil connect to example.com:80: 'example.com' port 80 was not granted to this sandbox "
+            "(net_hosts)",
+            "nil connect to /s: Unix sockets are not granted in a sandbox",
+            "nil listen on 0.0.0.0:0: '0.0.0.0' port 0 was not granted to this sandbox (net_hosts)",
+            "nil listen on /s: Unix sockets are not granted in a sandbox",
+            "through a select nil",
+            "false bad argument #1 to 'read' (stream expected, got net.stream; call it with a colon, as in "
+            "stream:read())",
+        ]
+
+
+async def test_a_granted_name_must_not_mean_a_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    sandbox = Sandbox(allow={"net"}, net_hosts=["example.com"])
+    async with opened(sandbox=sandbox) as runtime:
+        assert await runtime.run("""
+            local s, err = require("net").connect("example.com", 80)
+            return { err.kind, err.message }
+        """) == [
+            "denied",
+            "connect to example.com:80: address 127.0.0.1 refused: 127.0.0.0/8 is not public (loopback) and "
+            "was not granted",
+        ]
 
 
 def test_the_command_line(shell: Shell) -> None:
