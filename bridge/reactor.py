@@ -6,8 +6,8 @@ Belongs here: readiness, reading, sending, accepting, connecting. Does not belon
 Sockets are numbers outside. What is asked for comes as pairs (number, what), what happened leaves as pairs
 (number, bytes) and as events. Linux's epoll, edge-triggered: each socket is registered once, and its
 readiness is remembered here. Nothing is read before the selector says so, for an EAGAIN that is raised
-costs more than the rest of a read; the data of a socket nobody reads from waits in the kernel once a window
-of them is on its way.
+costs more than the rest of a read. What comes is read before anybody asks for it; who does not take it says
+so (PAUSE), and the rest waits in the operating system.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import attrs
 
 __all__ = ["ABORT", "ACCEPT", "FINISH", "REPORT", "SHUTDOWN", "Event", "Reactor", "kind_of"]
 
-# What can be asked of a socket beside sending bytes; a number above 0 is so many bytes of window given back.
-ABORT: Final = 0  # close now; what is not sent is lost
+# What can be asked of a socket beside sending bytes.
+ABORT: Final = -6  # close now; what is not sent is lost
 FINISH: Final = -1  # close when everything is sent, then say "closed"
 SHUTDOWN: Final = -2  # nothing more will be sent, when everything is
 REPORT: Final = -3  # say how much is not sent yet, now and when it is little
-ACCEPT: Final = -4  # take connections: as many as -4 - n says
+PAUSE: Final = -4  # read no more: enough is there that nobody has taken
+RESUME: Final = -5
+ACCEPT: Final = 0  # and above: take so many connections
 
 # Of one read. Below 128 KiB, from where on malloc would map and unmap memory at each of them.
 READ_BYTES = 65536
-# Bytes handed out of one socket that nobody has taken yet.
-WINDOW_BYTES = 131072
 # Unsent bytes below which a sender may go on.
 LOW_BYTES = 16384
 # Taken from the selector at once, and of one listener; the others are not forgotten, only later.
@@ -45,8 +45,8 @@ MAX_ACCEPTS = 64
 _READABLE = select.EPOLLIN | select.EPOLLPRI
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _ALL = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-# The only bits of a plain "there is something to read": with them the short way is safe.
-_PLAIN = frozenset({select.EPOLLIN, select.EPOLLIN | select.EPOLLOUT})
+# What the selector says of a socket that has something to read and is as it should be: the short way.
+_PLAIN = select.EPOLLIN | select.EPOLLOUT
 
 # (number, what, values...): "backlog" bytes; "connected"; "failed" kind, message; "closed"; "eof" is an
 # empty read; "accepted" number, host, port.
@@ -94,8 +94,10 @@ class _Socket:
     fd: int
     recv: Callable[[int], bytes]
     send: Callable[[Any], int]
-    # Established, nothing unsent, window open, neither end of the stream seen: the short way.
-    plain: bool = False
+    # _PLAIN while it is established, read from, and no end was announced: the short way to read. Else 0.
+    plain: int = 0
+    # Established, everything sent, not broken: the short way to send.
+    direct: bool = False
     # "stream", "listener", "connecting".
     role: str = "stream"
     # There may be something to read: an edge was seen and the socket not emptied since.
@@ -104,15 +106,13 @@ class _Socket:
     ended: bool = False
     # It was told; nothing more will be read.
     done: bool = False
-    window: int = WINDOW_BYTES
+    paused: bool = False
     # Not sent yet; None when everything is.
     backlog: deque[Any] | None = None
     unsent: int = 0
     report: bool = False
     finishing: bool = False
     shutting: bool = False
-    # Sending has failed, and was told.
-    broken: bool = False
     # Connections a listener may still take.
     wanted: int = 0
     # Of a listener: the path it has made, and what tells it from one that took its place.
@@ -159,7 +159,9 @@ class Reactor:
     def _add(self, sock: socket.socket, role: str) -> _Socket:
         self._last += 1
         fd = sock.fileno()
-        entry = _Socket(self._last, sock, fd, sock.recv, sock.send, role == "stream", role)
+        entry = _Socket(self._last, sock, fd, sock.recv, sock.send, role=role)
+        if role == "stream":
+            entry.plain, entry.direct = _PLAIN, True
         self._epoll.register(fd, _ALL)
         self._by_fd[fd] = self._by_number[entry.number] = entry
         return entry
@@ -224,12 +226,9 @@ class Reactor:
             entry = by_number.get(number)
             if entry is None:
                 continue
-            if what.__class__ is not bytes:
+            if type(what) is not bytes:
                 self._command(entry, int(what))
-            elif entry.backlog is not None:
-                entry.backlog.append(what)
-                entry.unsent += len(what)
-            elif not entry.broken:
+            elif entry.direct:
                 try:
                     n = entry.send(what)
                 except BlockingIOError:
@@ -239,16 +238,18 @@ class Reactor:
                     continue
                 if n != len(what):
                     self._block(entry, what, n)
+            elif entry.backlog is not None:
+                entry.backlog.append(what)
+                entry.unsent += len(what)
 
     def _block(self, entry: _Socket, what: bytes, sent: int) -> None:
         entry.backlog = deque([memoryview(what)[sent:]])
         entry.unsent = len(what) - sent
-        entry.plain = False
+        entry.direct = False
         self.events.append((entry.number, "backlog", entry.unsent))
 
     def _broken(self, entry: _Socket, error: OSError) -> None:
-        entry.broken = True
-        entry.plain = False
+        entry.direct = False
         entry.backlog = None
         entry.unsent = 0
         self.events.append((entry.number, "broken", kind_of(error), _text(error)))
@@ -256,16 +257,24 @@ class Reactor:
             self._finish(entry)
 
     def _command(self, entry: _Socket, what: int) -> None:
-        if what > 0:
-            entry.window += what
-            self._replain(entry)
-            if entry.readable and entry.window > 0 and not entry.done:
+        if what >= ACCEPT:
+            entry.wanted = what
+            if entry.readable:
                 self._again.append(entry)
         elif what == ABORT:
             self._close(entry)
+        elif what == PAUSE:
+            entry.paused = True
+            entry.plain = 0
+        elif what == RESUME:
+            entry.paused = False
+            if entry.readable:
+                self._again.append(entry)
+            elif not entry.done:
+                entry.plain = _PLAIN
         elif what == FINISH:
             entry.finishing = True
-            entry.plain = False
+            entry.plain = 0
             if entry.backlog is None:
                 self._finish(entry)
         elif what == SHUTDOWN:
@@ -276,10 +285,6 @@ class Reactor:
             entry.report = entry.unsent > LOW_BYTES
             if not entry.report:
                 self.events.append((entry.number, "backlog", entry.unsent))
-        else:
-            entry.wanted = ACCEPT - what
-            if entry.readable:
-                self._again.append(entry)
 
     def _shut(self, entry: _Socket) -> None:
         with contextlib.suppress(OSError):
@@ -303,14 +308,6 @@ class Reactor:
             with contextlib.suppress(OSError):
                 os.unlink(entry.path)
 
-    def _replain(self, entry: _Socket) -> None:
-        entry.plain = (
-            entry.role == "stream"
-            and entry.backlog is None
-            and entry.window > 0
-            and not (entry.ended or entry.done or entry.broken or entry.finishing)
-        )
-
     # -- what has happened ---------------------------------------------------------------------
 
     def poll(self) -> list[Any]:
@@ -330,19 +327,17 @@ class Reactor:
             entry = by_fd.get(fd)
             if entry is None:
                 continue  # closed in this turn
-            if entry.plain and mask in _PLAIN:
+            if mask == entry.plain:
                 try:
                     data = entry.recv(READ_BYTES)
                 except OSError as error:
-                    self._read_failed(entry, error, batch)
+                    self._read_failed(entry, error)
                     continue
-                n = len(data)
-                if n == READ_BYTES or n == 0 or entry.window <= n:
-                    self._received(entry, data, batch)
-                else:
-                    entry.window -= n
+                if 0 < len(data) < READ_BYTES:
                     batch.append(entry.number)
                     batch.append(data)
+                else:
+                    self._received(entry, data, batch)
             else:
                 self._ready(entry, mask, batch)
         return batch
@@ -365,12 +360,12 @@ class Reactor:
                 if mask & (_READABLE | _ENDED):
                     entry.readable = True
                     entry.ended = bool(mask & _ENDED)
-                    self._replain(entry)
+                    entry.plain = 0
                     self._again.append(entry)
             return
         if mask & _ENDED:
             entry.ended = True
-            entry.plain = False
+            entry.plain = 0
         if mask & (_READABLE | _ENDED):
             entry.readable = True
             self._read(entry, batch)
@@ -379,7 +374,7 @@ class Reactor:
 
     def _connected(self, entry: _Socket) -> None:
         entry.role = "stream"
-        entry.plain = True
+        entry.plain, entry.direct = _PLAIN, True
         self.events.append((entry.number, "connected"))
 
     def _read(self, entry: _Socket, batch: list[Any]) -> None:
@@ -388,15 +383,12 @@ class Reactor:
         if entry.role == "listener":
             self._accept(entry)
             return
-        if entry.window <= 0:
+        if entry.paused or entry.finishing:
             return
         try:
             data = entry.recv(READ_BYTES)
-        except BlockingIOError:
-            entry.readable = False
-            return
         except OSError as error:
-            self._read_failed(entry, error, batch)
+            self._read_failed(entry, error)
             return
         self._received(entry, data, batch)
 
@@ -404,25 +396,20 @@ class Reactor:
         n = len(data)
         batch.append(entry.number)
         batch.append(data)
-        if n == 0:
-            entry.done = True
-            entry.plain = False
-            return
-        entry.window -= n
         # A read that was not filled has emptied the socket; but an end that was announced is still there.
-        entry.readable = n == READ_BYTES or entry.ended
-        if entry.window <= 0:
-            entry.plain = False
-            entry.readable = True
-        elif entry.readable:
+        entry.readable = n == READ_BYTES or (entry.ended and n > 0)
+        entry.done = n == 0
+        entry.plain = 0 if entry.readable or entry.done else _PLAIN
+        if entry.readable:
             self._again.append(entry)
 
-    def _read_failed(self, entry: _Socket, error: OSError, batch: list[Any]) -> None:
+    def _read_failed(self, entry: _Socket, error: OSError) -> None:
         if isinstance(error, BlockingIOError):
             entry.readable = False
+            entry.plain = _PLAIN
             return
         entry.done = True
-        entry.plain = False
+        entry.plain = 0
         self.events.append((entry.number, "reset", kind_of(error), _text(error)))
 
     def _drain(self, entry: _Socket) -> None:
@@ -444,7 +431,7 @@ class Reactor:
             backlog.popleft()
         else:
             entry.backlog = None
-            self._replain(entry)
+            entry.direct = True
             if entry.shutting:
                 self._shut(entry)
             if entry.finishing:

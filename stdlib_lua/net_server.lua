@@ -98,7 +98,7 @@ local function ask_for_more(server)
     server.asked = true
     local most = server.most
     local n = most and most - server.serving or AHEAD
-    ask(server.number, wire.ACCEPT - (n < AHEAD and (n > 1 and n or 1) or AHEAD))
+    ask(server.number, n < AHEAD and (n > 1 and n or 1) or AHEAD)
   end
 end
 

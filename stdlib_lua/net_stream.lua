@@ -17,7 +17,7 @@ local park, enter, pressing, wake = kernel.park, kernel.enter, kernel.pressing, 
 local ask, send, add_waiting = wire.ask, wire.send, wire.add_waiting
 local is_cancelled = require("scope").is_cancelled
 local bad_argument, describe = failure.bad_argument, select_library.describe
-local setmetatable, getmetatable, type, error = setmetatable, debug.getmetatable, type, error
+local setmetatable, type, error = setmetatable, type, error
 local tostring, select, concat, sub = tostring, select, table.concat, string.sub
 
 local M = {}
@@ -27,8 +27,14 @@ Stream.__index = Stream
 M.Stream = Stream
 wire.collected(Stream)
 
+-- All of them: asking here costs a third of `getmetatable`.
+local is_stream = setmetatable({}, { __mode = "k" })
+
 -- Unsent bytes above which a writer waits.
 local HIGH_BYTES = 65536
+
+-- Bytes that wait here for somebody to take them, from where on no more are read.
+local AHEAD_BYTES = 65536
 
 --- Make the stream of a socket that is connected.
 ---@param number integer
@@ -46,8 +52,7 @@ function M.new(number, host, port)
     at = 1,
     pieces = false, -- what came after it
     size = 0, -- bytes in both
-    owed = 0, -- bytes taken of which the reactor has not heard
-    lent = 0, -- bytes in the buffer that it has heard of already
+    paused = false, -- the reactor was asked to read no more
     input = false, -- how reading has ended: "eof", or an error; false: it has not
     output = false, -- the same for writing: an error
     backlog = 0, -- unsent bytes, as the reactor said
@@ -58,6 +63,7 @@ function M.new(number, host, port)
     shut = false, -- by `shutdown`
     closer = false, -- task that waits for the end of sending
   }, Stream)
+  is_stream[stream] = true
   wire.attach(number, stream)
   wire.watch(stream)
   return stream
@@ -73,7 +79,7 @@ function Stream:__tostring()
 end
 
 local function check_self(self, name)
-  if getmetatable(self) ~= Stream then
+  if not is_stream[self] then
     local got = self == nil and "no value" or describe(self)
     local text = "stream expected, got "
       .. got
@@ -99,13 +105,10 @@ M.check_count = check_count
 -- ---------------------------------------------------------------------------------------------
 -- The buffer
 
--- The first bytes are gone: the reactor hears of those it has not heard of.
-local function took(stream, bytes)
-  local lent = stream.lent
-  local known = bytes < lent and bytes or lent
-  stream.size, stream.lent = stream.size - bytes, lent - known
-  if bytes > known and stream.number then
-    wire.give_back(stream, bytes - known)
+local function resume(stream)
+  stream.paused = false
+  if stream.number then
+    ask(stream.number, wire.RESUME)
   end
 end
 
@@ -132,7 +135,11 @@ function M.drop(stream, bytes)
   else
     stream.at = stream.at + bytes
   end
-  took(stream, bytes)
+  local size = stream.size - bytes
+  stream.size = size
+  if stream.paused and size <= AHEAD_BYTES / 2 then
+    resume(stream)
+  end
 end
 local whole, drop = M.whole, M.drop
 
@@ -164,9 +171,6 @@ local function ended(stream)
 end
 M.ended = ended
 
--- The results of a read that are no data; functions, so that no string can be taken for one.
-local function ENDED() end
-
 local function begin_read(task, stream)
   stream.reader = task
   add_waiting(1)
@@ -187,23 +191,14 @@ local READ = {
   begin = begin_read,
   abort = abort_read,
   detail = read_detail,
-  finish = function(result)
-    if type(result) == "string" then
-      return result
-    end
-    return ended(result)
-  end,
 }
 
 local FILL = {
   reason = "io",
   begin = function(task, stream)
     stream.filling = true
-    -- Who waits for more takes what is here: the window must not close upon it.
-    local fresh = stream.size - stream.lent
-    if fresh > 0 then
-      stream.lent = stream.size
-      wire.give_back(stream, fresh)
+    if stream.paused then
+      resume(stream) -- who waits for more takes what is here, however much it is
     end
     begin_read(task, stream)
   end,
@@ -235,7 +230,7 @@ end
 ---@return string|nil data nil alone at the end of the stream
 ---@return table|nil err
 function Stream:read(most)
-  if getmetatable(self) ~= Stream then
+  if not is_stream[self] then
     check_self(self, "read")
   end
   if most then
@@ -262,7 +257,11 @@ function Stream:read(most)
     end
     return ended(self)
   end
-  return park(READ, self)
+  local data = park(READ, self)
+  if data then
+    return data
+  end
+  return ended(self)
 end
 
 -- ---------------------------------------------------------------------------------------------
@@ -318,7 +317,7 @@ end
 ---@return boolean|nil true, or nil and an error
 ---@return table|nil err
 function Stream:write(data, ...)
-  if getmetatable(self) ~= Stream then
+  if not is_stream[self] then
     check_self(self, "write")
   end
   if select("#", ...) > 0 then
@@ -359,9 +358,10 @@ function Stream:on_data(data)
   if reader then
     self.reader, self.filling = false, false
     add_waiting(-1)
-    self.lent = self.lent + size
-    wire.give_back(self, size)
-    wake(reader, self)
+    wake(reader, true)
+  elseif self.size >= AHEAD_BYTES and not self.paused then
+    self.paused = true
+    ask(self.number, wire.PAUSE)
   end
 end
 
@@ -384,7 +384,7 @@ function Stream:on_end(err)
   if reader then
     self.reader, self.filling = false, false
     add_waiting(-1)
-    wake(reader, self)
+    wake(reader, nil)
   end
 end
 
@@ -435,7 +435,7 @@ end
 -- From now on nobody reads or writes.
 local function shut_both(stream)
   local err = errors.new("closed", "stream " .. label(stream), "it was closed on this side")
-  stream.buffer, stream.pieces, stream.size, stream.lent = false, false, 0, 0
+  stream.buffer, stream.pieces, stream.size = false, false, 0
   if stream.input then
     stream.input = err
   end
@@ -476,7 +476,7 @@ local CLOSE = {
 --- Close, when everything that was written is sent; cancelled meanwhile, at once. A checkpoint if it waits.
 ---@return boolean true
 function Stream:close()
-  if getmetatable(self) ~= Stream then
+  if not is_stream[self] then
     check_self(self, "close")
   end
   local number = self.number
@@ -500,7 +500,7 @@ Stream.__close = Stream.close
 ---@return boolean|nil true, or nil and an error
 ---@return table|nil err
 function Stream:shutdown()
-  if getmetatable(self) ~= Stream then
+  if not is_stream[self] then
     check_self(self, "shutdown")
   end
   if self.output then
@@ -532,7 +532,7 @@ select_library.offer(Stream, "read", {
     if stream.buffer then
       return true, take(stream, stream.size)
     elseif stream.input then
-      return true, ENDED
+      return true, nil
     end
     return false
   end,
@@ -544,9 +544,9 @@ select_library.offer(Stream, "read", {
     case.object.reader = false
     add_waiting(-1)
   end,
-  finish = function(result, stream)
-    if type(result) == "string" then
-      return result
+  finish = function(data, stream)
+    if data then
+      return data
     end
     return ended(stream)
   end,

@@ -15,8 +15,8 @@ local unpack, newproxy = kernel.unpack, newproxy
 
 local M = {}
 
--- What can be asked of a socket; bridge/reactor.py has the same. A number above 0 gives back window.
-M.ABORT, M.FINISH, M.SHUTDOWN, M.REPORT, M.ACCEPT = 0, -1, -2, -3, -4
+-- What can be asked of a socket, as in bridge/reactor.py. A number from 0 on: take so many connections.
+M.FINISH, M.SHUTDOWN, M.REPORT, M.PAUSE, M.RESUME, M.ABORT = -1, -2, -3, -4, -5, -6
 
 -- number -> stream, server or attempt. Weak: who forgets a stream has its socket closed.
 local objects = setmetatable({}, { __mode = "v" })
@@ -29,9 +29,6 @@ local lists = {} -- slot -> pieces that go there together, in `joined` slots
 local joined, joins = {}, 0
 -- Numbers of sockets nobody holds any more. Finalizers run anywhere, also inside `send`: a list of its own.
 local dropped, drops = {}, 0
-
--- Bytes handed out after which Python hears that its window is open again (half of it).
-local GIVE_BACK = 65536
 
 -- How many tasks wait for a socket: as long as some do, the runtime is not deadlocked.
 local waiting = 0
@@ -160,16 +157,9 @@ function M.deliver(...)
       if data == "" then
         stream:on_end(nil)
       elseif reader and not stream.filling then
-        -- The hot way: straight to the task that waits.
+        -- The usual way: straight to the task that waits.
         stream.reader = false
         waiting = waiting - 1
-        local owed = stream.owed + #data
-        if owed < GIVE_BACK then
-          stream.owed = owed
-        else
-          stream.owed = 0
-          ask(stream.number, owed)
-        end
         if reader.co then
           reschedule(reader, data)
         else
@@ -194,16 +184,6 @@ function M.event(number, what, ...)
   elseif what == "accepted" then
     ask((...), M.ABORT) -- the server was collected meanwhile
   end
-end
-
---- Bytes of a stream were taken that had waited here.
-function M.give_back(stream, bytes)
-  local owed = stream.owed + bytes
-  if owed >= GIVE_BACK then
-    ask(stream.number, owed)
-    owed = 0
-  end
-  stream.owed = owed
 end
 
 -- ---------------------------------------------------------------------------------------------
