@@ -310,14 +310,17 @@ class Reactor:
 
     # -- what has happened ---------------------------------------------------------------------
 
-    def poll(self) -> list[Any]:
-        """Read what can be read. Not a checkpoint, does not wait.
+    def poll(self, wait_s: float = 0) -> list[Any]:
+        """Read what can be read. Not a checkpoint.
+
+        Args:
+            wait_s: block so long when there is nothing.
 
         Returns:
             number, bytes, number, bytes, ...; empty bytes are the end of the stream.
         """
         batch: list[Any] = []
-        ready = self._poll(0, MAX_READY)
+        ready = self._poll(wait_s, MAX_READY)
         if self._again:
             again, self._again = self._again, []
             for hungry in again:

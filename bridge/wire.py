@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import trio
+
 from bridge.reactor import Reactor
 
 __all__ = ["Wire"]
@@ -35,8 +37,12 @@ class Wire:
         self._event: Callable[..., None]
         self._waiting: Callable[[], int]
 
-    def exchange(self) -> bool:
+    @trio.lowlevel.enable_ki_protection
+    def exchange(self, wait_s: float = 0) -> bool:
         """Do what Lua has asked for, and tell it what has happened. Not a checkpoint.
+
+        Args:
+            wait_s: block so long for something to happen; the selector counts in milliseconds.
 
         Returns:
             Whether something has.
@@ -52,7 +58,7 @@ class Wire:
         if reactor.events:
             came = True
             self._tell()  # of what was asked for; only then what has come
-        batch = reactor.poll()
+        batch = reactor.poll(wait_s)
         if batch:
             came = True
             if len(batch) <= MAX_VALUES:

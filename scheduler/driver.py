@@ -62,6 +62,9 @@ LIMITED_VALUES = 200_000
 # And a table's strings, which Lua keeps once and Python as often as they are reached.
 LIMITED_BYTES = 64 * 1024**2
 
+# How long the driver waits for the network alone; see `Driver._exchange`. The selector counts in milliseconds.
+LINGER_S = 0.001
+
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
 STUCK_GRACE_S = 2.0
 
@@ -152,6 +155,10 @@ class Driver:
         self.grants: Grants | None = None
         # Real time at which trio gets its next checkpoint, however much comes from the network.
         self._turn_ends = 0.0
+        # The last answer came so soon that it was worth waiting for it without trio.
+        self._lingers = False
+        # trio had nothing to do but us, and neither it nor the program has had a turn since.
+        self._alone = False
         self._woken = False
         self._leaving = False
         self.closed = False
@@ -192,13 +199,14 @@ class Driver:
             if tag == b"crash":
                 self._crash(detail)
                 return
-            came = self._wire is not None and self._wire.exchange()
+            came = self._wire is not None and self._exchange(self._wire, tag == b"idle", detail)
             if tag == b"slice" or (came and time.perf_counter() >= self._turn_ends):
                 # Two: trio runs each batch of ready tasks in random order, so after one checkpoint a
                 # neighbour may not have had its turn yet.
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 self._turn_ends = time.perf_counter() + SLICE_S
+                self._alone = False
             elif came:
                 pass  # at once: what came is worth more than a look at what trio has
             elif self._woken or self.host.workers.has_completed or self.loops.has_thawed:
@@ -268,8 +276,12 @@ class Driver:
     async def _park(self, deadline: float) -> None:
         self._parked = trio.lowlevel.current_task()
         if self._wire is not None and self._wire.reactor.count > 0:
+            began = time.perf_counter()
             await self._park_at(self._wire.reactor.fd, deadline)
-            self._turn_ends = time.perf_counter() + SLICE_S
+            now = time.perf_counter()
+            self._lingers = now - began < LINGER_S
+            self._alone = False
+            self._turn_ends = now + SLICE_S
             return
         if deadline == math.inf:
             await trio.lowlevel.wait_task_rescheduled(_never_abort)
@@ -277,6 +289,26 @@ class Driver:
         with trio.CancelScope(deadline=deadline):
             await trio.lowlevel.wait_task_rescheduled(self._abort_park)
         self._parked = None
+
+    def _exchange(self, wire: Wire, idle: bool, deadline: float | None) -> bool:
+        """Exchange with the network; wait a moment for it when nothing else is to be done.
+
+        A round through trio costs as much as an echo. Whatever else may come meanwhile, from other threads,
+        is late by that moment; so it is done only while answers come within it.
+
+        Returns:
+            Whether something came.
+        """
+        if not (idle and self._lingers) or self._woken or wire.reactor.count == 0:
+            return wire.exchange()
+        if deadline is not None and deadline - trio.current_time() < 2 * LINGER_S:
+            return wire.exchange()
+        if not self._alone:
+            self._alone = _is_trio_idle()
+            if not self._alone:
+                return wire.exchange()
+        self._lingers = wire.exchange(LINGER_S)
+        return self._lingers
 
     async def _park_at(self, fd: int, deadline: float) -> None:
         self._watched = fd
@@ -298,6 +330,7 @@ class Driver:
     def wake(self) -> None:
         """Let the kernel run soon: something became ready from outside. Checkpoint: no."""
         self._woken = True
+        self._alone = False
         task = self._parked
         if task is not None:
             self._parked = None
@@ -354,6 +387,7 @@ class Driver:
 
     def _handle(self, message: tuple[Any, ...]) -> Any:
         tag = message[0]
+        self._alone = False
         if tag == b"call":
             # No local variable: it would hold the exception in a reply, whose traceback holds this frame.
             try:
@@ -635,6 +669,20 @@ def stuck_after(limits: Limits) -> float:
 
 def _never_abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
+
+
+def _is_trio_idle() -> bool:
+    """Whether no other trio task could run soon, as far as can be told."""
+    busy = trio.lowlevel.current_statistics()
+    waiting = busy.io_statistics
+    return (
+        busy.tasks_runnable == 0
+        and busy.run_sync_soon_queue_size == 0
+        and busy.seconds_to_next_deadline > 2 * LINGER_S
+        and waiting.backend == "epoll"
+        and waiting.tasks_waiting_read <= 1  # trio's own, for other threads
+        and waiting.tasks_waiting_write == 0
+    )
 
 
 def _weakly(method: Callable[[bytes], tuple[Any, ...]]) -> Callable[[bytes], tuple[Any, ...]]:
