@@ -135,9 +135,6 @@ class Reactor:
         # For the next `take_events`.
         self.events: list[Event] = []
         self.closed = False
-        # Bytes that may enter Lua now; None: no limit.
-        self.room: Callable[[], float] | None = None
-        self.received = self.sent = 0
 
     @property
     def fd(self) -> int:
@@ -349,6 +346,14 @@ class Reactor:
         """Return what happened beside reading: (number, what, values...), in order."""
         events, self.events = self.events, []
         return events
+
+    def fail(self, number: int, kind: str, why: str) -> None:
+        """Read no more from a socket, and say that it is as good as reset."""
+        entry = self._by_number.get(number)
+        if entry is not None:
+            entry.done = True
+            entry.plain = 0
+            self.events.append((number, "reset", kind, why))
 
     def _ready(self, entry: _Socket, mask: int, batch: list[Any]) -> None:
         if entry.role == "connecting":

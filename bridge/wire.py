@@ -32,6 +32,8 @@ class Wire:
         """
         self.reactor = reactor
         self._ends = ends
+        # Bytes that may enter Lua now; None: any number. Past its wall Lua would end the process.
+        self.room: Callable[[], float] | None = None
         self._take: Callable[[], Any] | None = None
         self._deliver: Callable[..., None]
         self._event: Callable[..., None]
@@ -59,6 +61,8 @@ class Wire:
             came = True
             self._tell()  # of what was asked for; only then what has come
         batch = reactor.poll(wait_s)
+        if batch and self.room is not None:
+            batch = self._fitting(batch, self.room())
         if batch:
             came = True
             if len(batch) <= MAX_VALUES:
@@ -70,6 +74,16 @@ class Wire:
             came = True
             self._tell()
         return came or reactor.busy
+
+    def _fitting(self, batch: list[Any], room: float) -> list[Any]:
+        kept: list[Any] = []
+        for number, data in zip(batch[::2], batch[1::2], strict=True):
+            room -= len(data)
+            if room > 0:
+                kept += number, data
+            else:
+                self.reactor.fail(number, "limit", "what came does not fit into what the memory limit leaves")
+        return kept
 
     def _open(self) -> Callable[[], Any]:
         take, self._deliver, self._event, self._waiting = self._ends()

@@ -62,7 +62,7 @@ LIMITED_VALUES = 200_000
 # And a table's strings, which Lua keeps once and Python as often as they are reached.
 LIMITED_BYTES = 64 * 1024**2
 
-# How long the driver waits for the network alone; see `Driver._exchange`. The selector counts in milliseconds.
+# How long the driver waits for the network alone, see `Driver._exchange`; the selector counts in milliseconds.
 LINGER_S = 0.001
 
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
@@ -126,7 +126,8 @@ class Driver:
             cancel_blocked=self.loops.cancel_blocked,
         )
         self.values.connect(self.host)
-        if memory_bytes is not None:
+        self._has_wall = memory_bytes is not None
+        if self._has_wall:
             self.values.converter.check_room = self._check_room
         self._lua = self.vm.kernel
         preemption = self.vm.preemption
@@ -347,6 +348,8 @@ class Driver:
         except (OSError, AttributeError) as error:
             return b"", f"the network cannot be used: {error}".encode()
         self._wire = Wire(reactor, self._lua.open_wire)
+        if self._has_wall:
+            self._wire.room = lambda: self.vm.room() - MARGIN_BYTES
         found: list[Any] = []
         for function in Net(reactor, self.grants).functions():
             number = self.host.add(f"net.{function.__name__}", function)

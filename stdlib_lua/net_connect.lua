@@ -102,7 +102,9 @@ local function wake_racer(race)
   end
 end
 
-function Attempt:on_connected()
+local events = {}
+
+function events.connected(self)
   local race = self.race
   if race.won then
     ask(self.number, wire.ABORT)
@@ -115,12 +117,14 @@ function Attempt:on_connected()
   wake_racer(race)
 end
 
-function Attempt:on_failed(kind, why)
+function events.failed(self, kind, why)
   local race = self.race
   race.failed = race.failed or errors.new(kind, "connect to " .. race.label, why)
   end_attempt(self)
   wake_racer(race)
 end
+
+wire.handle(Attempt, events)
 
 local function abandon(race)
   for attempt in pairs(race.open) do

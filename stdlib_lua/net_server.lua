@@ -26,7 +26,7 @@ local xpcall, error = xpcall, error
 
 local M = {}
 
-local Server = { __name = "net.server", __metatable = false }
+local Server = { __name = "net.server" }
 Server.__index = Server
 M.Server = Server
 wire.collected(Server)
@@ -134,7 +134,9 @@ local function wake_one(server, result)
   wake_first(server.waiters, result)
 end
 
-function Server:on_accepted(number, host, port)
+local events = {}
+
+function events.accepted(self, number, host, port)
   self.asked = false
   if self.waiters.last > 0 then
     wake_one(self, streams.new(number, host, port))
@@ -148,13 +150,15 @@ function Server:on_accepted(number, host, port)
   self.accepted[last] = { number = number, host = host, port = port }
 end
 
---- Accepting has failed, for one connection or for want of descriptors.
-function Server:on_trouble(kind, why)
+-- Accepting has failed, for one connection or for want of descriptors.
+function events.trouble(self, kind, why)
   self.asked = false
   if self.waiters.last > 0 then
     wake_one(self, errors.new(kind, "accept on " .. label(self), why))
   end
 end
+
+wire.handle(Server, events)
 
 --- Wait for a connection. A checkpoint.
 ---@return table|nil stream nil and an error when the server is closed (kind "closed") or descriptors are

@@ -22,7 +22,7 @@ local tostring, select, concat, sub = tostring, select, table.concat, string.sub
 
 local M = {}
 
-local Stream = { __name = "net.stream", __metatable = false }
+local Stream = { __name = "net.stream" }
 Stream.__index = Stream
 M.Stream = Stream
 wire.collected(Stream)
@@ -312,6 +312,21 @@ local function join(...)
   return concat(parts)
 end
 
+-- Python holds what is unsent, outside every limit: with limits it gets a piece at a time.
+local PIECE_BYTES = 1048576
+
+local function write_pieces(stream, data)
+  for first = 1, #data, PIECE_BYTES do
+    send(stream, sub(data, first, first + PIECE_BYTES - 1))
+    ask(stream.number, wire.REPORT)
+    local done, err = park(WRITE, stream)
+    if not done then
+      return nil, err
+    end
+  end
+  return true
+end
+
 --- Write; waits while much is unsent. What was written is on its way when the task waits next. A checkpoint.
 ---@param data string several are written as one
 ---@return boolean|nil true, or nil and an error
@@ -333,7 +348,9 @@ function Stream:write(data, ...)
   elseif data == "" then
     return true
   end
-  if send(self, data) <= HIGH_BYTES then
+  if #data > PIECE_BYTES and kernel.limited then
+    return write_pieces(self, data)
+  elseif send(self, data) <= HIGH_BYTES then
     return true
   end
   ask(self.number, wire.REPORT)
@@ -343,8 +360,10 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- What the reactor says
 
---- Data came that nobody waits for, or who waits wants to have more together.
-function Stream:on_data(data)
+local events = {} -- not methods: no script is to call them
+
+-- Data came that nobody waits for, or who waits wants to have more together.
+local function on_data(self, data)
   local size = #data
   self.size = self.size + size
   if not self.buffer then
@@ -373,9 +392,8 @@ local function wake_writers(stream)
   end
 end
 
---- Nothing more will come.
----@param err table|nil nil: the other side has ended it as it should
-function Stream:on_end(err)
+-- Nothing more will come; `err` nil: the other side has ended it as it should.
+local function on_end(self, err)
   if self.input then
     return
   end
@@ -396,29 +414,29 @@ local function end_output(stream, err)
   wake_writers(stream)
 end
 
---- So much is unsent.
-function Stream:on_backlog(bytes)
+-- So much is unsent.
+function events.backlog(self, bytes)
   self.backlog = bytes
   if bytes <= HIGH_BYTES / 4 then
     wake_writers(self)
   end
 end
 
---- Sending has failed; what came before may still be read.
-function Stream:on_broken(kind, why)
+-- Sending has failed; what came before may still be read.
+function events.broken(self, kind, why)
   self.backlog = 0
   end_output(self, errors.new(kind, "write to " .. label(self), why))
 end
 
---- Reading has failed: the connection is gone.
-function Stream:on_reset(kind, why)
+-- Reading has failed: the connection is gone.
+function events.reset(self, kind, why)
   local err = errors.new(kind, "connection to " .. label(self), why)
   end_output(self, err)
-  self:on_end(err)
+  on_end(self, err)
 end
 
---- Everything is sent and the socket closed.
-function Stream:on_closed()
+-- Everything is sent and the socket closed.
+function events.closed(self)
   local closer = self.closer
   wire.detach(self.number)
   wire.unwatch(self)
@@ -428,6 +446,9 @@ function Stream:on_closed()
     wake(closer)
   end
 end
+
+wire.streams(on_data, on_end)
+wire.handle(Stream, events)
 
 -- ---------------------------------------------------------------------------------------------
 -- Ending
@@ -439,7 +460,7 @@ local function shut_both(stream)
   if stream.input then
     stream.input = err
   end
-  stream:on_end(err)
+  on_end(stream, err)
   stream.output = err
   wake_writers(stream)
 end

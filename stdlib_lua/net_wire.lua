@@ -8,12 +8,22 @@
 -- happened meanwhile. So a message costs two values each way, and no call of its own.
 
 local kernel = require("kernel")
+local usage = require("usage")
 
 local wake, reschedule = kernel.wake, kernel.reschedule
 local setmetatable, getmetatable, select, concat = setmetatable, getmetatable, select, table.concat
 local unpack, newproxy = kernel.unpack, newproxy
 
+local current = kernel.current
+
 local M = {}
+
+-- Whether anybody has asked what tasks use (usage.lua).
+local metering = usage.counting
+usage.started[#usage.started + 1] = function()
+  metering = true
+end
+local count_bytes = usage.count_bytes
 
 -- What can be asked of a socket, as in bridge/reactor.py. A number from 0 on: take so many connections.
 M.FINISH, M.SHUTDOWN, M.REPORT, M.PAUSE, M.RESUME, M.ABORT = -1, -2, -3, -4, -5, -6
@@ -79,6 +89,9 @@ function M.send(stream, data)
     unsent = stream.backlog + #data
   end
   stream.unsent = unsent
+  if metering then
+    count_bytes(current(), #data, 0)
+  end
   return unsent
 end
 
@@ -145,6 +158,23 @@ end
 -- ---------------------------------------------------------------------------------------------
 -- From the reactor
 
+local on_data, on_end -- of streams, which alone are read from
+local handlers = {} -- class -> what its objects do at events, by name
+
+--- Say what streams do with data and with their end.
+---@param data function(stream, string)
+---@param ending function(stream, err)
+function M.streams(data, ending)
+  on_data, on_end = data, ending
+end
+
+--- Say what objects of a class do when something happens to their socket.
+---@param class table
+---@param events table name -> function(object, ...); the names are the reactor's
+function M.handle(class, events)
+  handlers[class] = events
+end
+
 --- Python: data that were read.
 ---@param ... any number, string, number, string, ...; an empty string is the end of the stream
 function M.deliver(...)
@@ -154,8 +184,11 @@ function M.deliver(...)
     if stream then
       local data = values[i + 1]
       local reader = stream.reader
+      if metering then
+        count_bytes(reader and (reader.co and reader or reader.cases.task) or nil, 0, #data)
+      end
       if data == "" then
-        stream:on_end(nil)
+        on_end(stream, nil)
       elseif reader and not stream.filling then
         -- The usual way: straight to the task that waits.
         stream.reader = false
@@ -166,7 +199,7 @@ function M.deliver(...)
           wake(reader, data)
         end
       else
-        stream:on_data(data)
+        on_data(stream, data)
       end
     end
   end
@@ -174,13 +207,12 @@ end
 
 --- Python: what else has happened to a socket.
 ---@param number integer
----@param what string a method of the object, `on_` before it
+---@param what string see `handle`
 ---@param ... any
 function M.event(number, what, ...)
   local object = objects[number]
   if object then
-    local handler = object["on_" .. what]
-    handler(object, ...)
+    handlers[getmetatable(object)][what](object, ...)
   elseif what == "accepted" then
     ask((...), M.ABORT) -- the server was collected meanwhile
   end

@@ -13,7 +13,8 @@ local host = require("host")
 
 local now, all_tasks = kernel.now, listing.all
 
-local M = { counting = false }
+-- `started`: functions to be called when counting begins.
+local M = { counting = false, started = {} }
 
 local function new_record(began)
   return {
@@ -76,6 +77,9 @@ end
 function M.begin()
   M.counting = true
   gone.began = now()
+  for i = 1, #M.started do
+    M.started[i]()
+  end
 end
 
 --- A step of `task`, or a part of one, is over.
@@ -98,6 +102,14 @@ function M.count_memory(task, grown)
   local record = record_of(task)
   local memory = record.memory + grown
   record.memory = memory > 0 and memory or 0 -- the garbage may have been another task's
+end
+
+--- A task has sent or received something itself; nil: nobody could be told.
+---@param task table|nil
+function M.count_bytes(task, sent, received)
+  local record = task and not task.state and record_of(task) or gone
+  record.sent = record.sent + sent
+  record.received = record.received + received
 end
 
 --- A host call has sent or received something.

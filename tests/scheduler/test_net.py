@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -1186,3 +1187,91 @@ def test_the_command_line(shell: Shell) -> None:
     """,
     )
     assert shell.run("main.lua") == (0, "through the shell\n", "")
+
+
+# -- limits and usage ----------------------------------------------------------------------------
+
+
+async def test_a_flood_does_not_pass_the_memory_limit() -> None:
+    """What nobody reads waits in the operating system; what somebody keeps counts as his."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def flood() -> None:
+        connection, _address = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(20)
+            for _ in range(4000):
+                connection.sendall(b"x" * 65536)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        with pytest.raises(scheduler.LimitReached, match="memory"):
+            async with scheduler.open_runtime(limits=scheduler.Limits(memory_bytes=20_000_000)) as runtime:
+                await runtime.run(
+                    """
+                    local s = assert(require("net").connect("127.0.0.1", ...))
+                    local kept = {}
+                    while true do
+                      local data = s:read()
+                      if not data then return "ended" end
+                      kept[#kept + 1] = data
+                    end
+                    """,
+                    listener.getsockname()[1],
+                )
+    finally:
+        thread.join()
+        listener.close()
+
+
+async def test_limited_writes_go_out_piece_by_piece() -> None:
+    limits = scheduler.Limits(memory_bytes=200_000_000)
+    async with opened(limits=limits, detect_deadlock=True) as runtime:
+        assert (
+            await runtime.run(
+                SERVE
+                + """
+            local server, port = serving(echo)
+            local s = assert(net.connect("127.0.0.1", port))
+            local data = ("0123456789"):rep(350000)
+            local t = task.spawn(function() return s:write(data) end)
+            local back = s:read_exactly(#data)
+            t:join()
+            s:close()
+            server:close()
+            return back == data
+        """
+            )
+            is True
+        )
+
+
+async def test_bytes_are_booked_to_the_tasks_that_sent_and_received_them() -> None:
+    async with opened(detect_deadlock=True) as runtime:
+        resources = runtime.resources
+        server = runtime.spawn(
+            SERVE
+            + """
+            local server = assert(net.listen({}))
+            _, port = server:address()
+            local s = server:accept()
+            s:write(s:read_exactly(1000), "+")
+            s:close()
+            server:close()
+        """
+        )
+        client = runtime.spawn("""
+            while not port do task.yield() end
+            local s = assert(require("net").connect("127.0.0.1", port))
+            s:write(("x"):rep(1000))
+            s:read_exactly(1001)
+            s:close()
+        """)
+        await client.join()
+        await server.join()
+        used = [resources.monitor(task) for task in (client, server)]
+        assert [(each.network_bytes_sent, each.network_bytes_received) for each in used] == [
+            (1000, 1001),
+            (1001, 1000),
+        ]
