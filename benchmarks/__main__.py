@@ -10,6 +10,7 @@ contest.main(
     "benchmarks.channels",
     "benchmarks.promises",
     "benchmarks.host_calls",
+    "benchmarks.echo",
     "benchmarks.portal",
     "benchmarks.heartbeat",
     "benchmarks.preemption",

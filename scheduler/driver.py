@@ -62,7 +62,7 @@ LIMITED_VALUES = 200_000
 # And a table's strings, which Lua keeps once and Python as often as they are reached.
 LIMITED_BYTES = 64 * 1024**2
 
-# How long the driver waits for the network alone, see `Driver._exchange`; the selector counts in milliseconds.
+# How long the driver waits for the network alone, see `Driver._exchange`; the selector counts milliseconds.
 LINGER_S = 0.001
 
 # The guards bound single calls of C functions to some 50 ms; what takes so long more is not one of theirs.
