@@ -184,6 +184,9 @@ local accept = Server.accept
 -- ---------------------------------------------------------------------------------------------
 -- Serving
 
+-- Bytes of an error's text in the log.
+local MOST_TEXT = 1000
+
 local function warn(server, stream, failed)
   failure.render(failed)
   local text = "a connection of "
@@ -191,7 +194,7 @@ local function warn(server, stream, failed)
     .. " to the server at "
     .. label(server)
     .. " was dropped, its handler failed: "
-    .. failed.text
+    .. failure.printable(failed.text, MOST_TEXT)
   post("warn", text .. "\n" .. (failed.traceback or ""))
 end
 

@@ -115,13 +115,14 @@ local function join_pieces()
   joins = 0
 end
 
+-- From the end, one by one: a finalizer may add to the list meanwhile.
 local function ask_to_drop()
-  local n = drops
-  for i = 1, n do
-    ask(dropped[i], M.ABORT)
-    dropped[i] = nil
+  while drops > 0 do
+    local number = dropped[drops]
+    dropped[drops] = nil
+    drops = drops - 1
+    ask(number, M.ABORT)
   end
-  drops = drops - n
 end
 
 local MOST_VALUES = 200 -- of one call: Lua's stack of C must hold them

@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -1087,6 +1089,73 @@ async def test_close_variables_close_streams(lua_with_close: Lua) -> None:
         )
         == "closed"
     )
+
+
+async def test_waits_where_lua_cannot_yield_and_in_coroutines_of_the_script(lua: Lua) -> None:
+    assert await lua(
+        SERVE
+        + """
+        local server, port = serving(echo)
+        local s = assert(net.connect("127.0.0.1", port))
+        local function ask(text)
+          s:write(text, "\\n")
+          return s:read_line()
+        end
+        local letters = { "b", "c", "a" }
+        table.sort(letters, function(x, y) return ask(x) < ask(y) end)
+        local generator = coroutine.wrap(function()
+          for _, letter in ipairs(letters) do coroutine.yield(ask(letter)) end
+        end)
+        local log = { generator(), generator(), generator() }
+        log[4] = ("x"):gsub("x", ask)
+        s:close()
+        server:close()
+        return log
+    """
+    ) == ["a", "b", "c", "x"]
+
+
+def test_the_end_of_descriptors_delays_and_passes(shell: Shell) -> None:
+    """A process that may have 40 descriptors: what cannot be connected fails, what cannot be accepted waits."""
+    shell.write(
+        "main.lua",
+        SERVE
+        + """
+        local server, port = serving(echo, { backlog = 100 })
+        local conns, failed = {}, 0
+        for i = 1, 60 do
+          local s, err = net.connect("127.0.0.1", port)
+          if s then
+            conns[#conns + 1] = s
+          else
+            assert(err.kind == "exhausted", err)
+            failed = failed + 1
+          end
+        end
+        assert(#conns > 5 and failed > 5)
+        for i = 1, #conns do
+          conns[i]:write("x\\n")
+        end
+        local answers = 0
+        for i = 1, #conns do
+          -- Those that were not accepted wait for descriptors of those that were.
+          local line = conns[i]:read_line()
+          answers = answers + (line == "x" and 1 or 0)
+          conns[i]:close()
+        end
+        print(answers == #conns)
+        server:close()
+    """,
+    )
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -n 40; exec "$0" "$@"', sys.executable, "-m", "scheduler", "main.lua"],
+        cwd=shell.folder,
+        env=shell.environment(),
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"true\n", b"")
 
 
 # -- sandboxes -----------------------------------------------------------------------------------
