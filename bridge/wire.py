@@ -37,7 +37,7 @@ class Wire:
         self._take: Callable[[], Any] | None = None
         self._deliver: Callable[..., None]
         self._event: Callable[..., None]
-        self._waiting: Callable[[], int]
+        self._waiting: Callable[[], bool]
 
     @trio.lowlevel.enable_ki_protection
     def exchange(self, wait_s: float = 0) -> bool:
@@ -96,4 +96,4 @@ class Wire:
 
     def has_waiting(self) -> bool:
         """Whether tasks wait for sockets."""
-        return self._take is not None and self._waiting() > 0
+        return self._take is not None and bool(self._waiting())

@@ -14,7 +14,7 @@ local servers = require("net_server")
 local native = require("net_native")
 
 local park, now, reschedule = kernel.park, kernel.now, kernel.reschedule
-local ask, add_waiting = wire.ask, wire.add_waiting
+local ask = wire.ask
 local bad_argument, describe = failure.bad_argument, select_library.describe
 local type, tostring, pairs, setmetatable = type, tostring, pairs, setmetatable
 local pack, next = kernel.pack, next
@@ -97,7 +97,6 @@ local function wake_racer(race)
   local task = race.task
   if task then
     race.task = false
-    add_waiting(-1)
     reschedule(task)
   end
 end
@@ -124,7 +123,9 @@ function events.failed(self, kind, why)
   wake_racer(race)
 end
 
-wire.handle(Attempt, events)
+wire.handle(Attempt, events, function(attempt)
+  return attempt.race.task
+end)
 
 local function abandon(race)
   for attempt in pairs(race.open) do
@@ -137,18 +138,15 @@ local CONNECT = {
   reason = "io",
   begin = function(task, race)
     race.task = task
-    add_waiting(1)
   end,
   abort = function(task)
     local race = task.on
     race.task = false
-    add_waiting(-1)
     abandon(race)
     return true
   end,
   expire = function(task)
     task.on.task = false
-    add_waiting(-1)
     return nil
   end,
   detail = function(task)

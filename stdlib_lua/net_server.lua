@@ -18,7 +18,7 @@ local park, spawn, pack, post = kernel.park, kernel.spawn, kernel.pack, kernel.p
 local enter, pressing, now = kernel.enter, kernel.pressing, kernel.now
 local reschedule, wake_first = kernel.reschedule, kernel.wake_first
 local Stream = streams.Stream
-local ask, add_waiting = wire.ask, wire.add_waiting
+local ask = wire.ask
 local bad_argument, describe = failure.bad_argument, select_library.describe
 local CANCEL, handler_of, capture = failure.CANCEL, failure.handler, failure.capture
 local setmetatable, getmetatable, rawequal = setmetatable, debug.getmetatable, rawequal
@@ -107,12 +107,10 @@ local ACCEPT = {
   reason = "io",
   begin = function(task, server)
     server.waiters:add(task)
-    add_waiting(1)
     ask_for_more(server)
   end,
   abort = function(task)
     task.on.waiters:remove(task)
-    add_waiting(-1)
     return true
   end,
   detail = function(task)
@@ -130,7 +128,6 @@ local ACCEPT = {
 }
 
 local function wake_one(server, result)
-  add_waiting(-1)
   wake_first(server.waiters, result)
 end
 
@@ -158,7 +155,9 @@ function events.trouble(self, kind, why)
   end
 end
 
-wire.handle(Server, events)
+wire.handle(Server, events, function(server)
+  return server.waiters.last > 0
+end)
 
 --- Wait for a connection. A checkpoint.
 ---@return table|nil stream nil and an error when the server is closed (kind "closed") or descriptors are
@@ -220,7 +219,6 @@ end
 local function let_go_on(server)
   local task = server.full
   server.full = false
-  add_waiting(-1)
   reschedule(task)
 end
 
@@ -239,11 +237,9 @@ local FULL = {
   reason = "io",
   begin = function(task, server)
     server.full = task
-    add_waiting(1)
   end,
   abort = function(task)
     task.on.full = false
-    add_waiting(-1)
     return true
   end,
   detail = function(task)
@@ -317,7 +313,6 @@ function Server:close()
     ask(self.accepted[i].number, wire.ABORT)
   end
   self.accepted, self.first, self.last = {}, 1, 0
-  add_waiting(-self.waiters:count())
   self.waiters:wake_all(self)
   if self.full then
     let_go_on(self)
@@ -353,12 +348,10 @@ select_library.offer(Server, "accept", {
   end,
   add = function(case)
     case.object.waiters:add(case)
-    add_waiting(1)
     ask_for_more(case.object)
   end,
   remove = function(case)
     case.object.waiters:remove(case)
-    add_waiting(-1)
   end,
   finish = ACCEPT.finish,
   detail = function(server)

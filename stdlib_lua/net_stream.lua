@@ -14,7 +14,7 @@ local wire = require("net_wire")
 local errors = require("net_errors")
 
 local park, enter, pressing, wake = kernel.park, kernel.enter, kernel.pressing, kernel.wake
-local ask, send, add_waiting = wire.ask, wire.send, wire.add_waiting
+local ask, send = wire.ask, wire.send
 local is_cancelled = require("scope").is_cancelled
 local bad_argument, describe = failure.bad_argument, select_library.describe
 local setmetatable, type, error = setmetatable, type, error
@@ -173,12 +173,10 @@ M.ended = ended
 
 local function begin_read(task, stream)
   stream.reader = task
-  add_waiting(1)
 end
 
 local function abort_read(task)
   task.on.reader, task.on.filling = false, false
-  add_waiting(-1)
   return true
 end
 
@@ -277,11 +275,9 @@ local WRITE = {
     local writers = stream.writers or waitlist.new()
     stream.writers = writers
     writers:add(task)
-    add_waiting(1)
   end,
   abort = function(task)
     task.on.writers:remove(task)
-    add_waiting(-1)
     return true
   end,
   detail = write_detail,
@@ -376,7 +372,6 @@ local function on_data(self, data)
   local reader = self.reader
   if reader then
     self.reader, self.filling = false, false
-    add_waiting(-1)
     wake(reader, true)
   elseif self.size >= AHEAD_BYTES and not self.paused then
     self.paused = true
@@ -387,7 +382,6 @@ end
 local function wake_writers(stream)
   local writers = stream.writers
   if writers and writers.last > 0 then
-    add_waiting(-writers:count())
     writers:wake_all(stream)
   end
 end
@@ -401,7 +395,6 @@ local function on_end(self, err)
   local reader = self.reader
   if reader then
     self.reader, self.filling = false, false
-    add_waiting(-1)
     wake(reader, nil)
   end
 end
@@ -442,13 +435,14 @@ function events.closed(self)
   wire.unwatch(self)
   if closer then
     self.closer = false
-    add_waiting(-1)
     wake(closer)
   end
 end
 
 wire.streams(on_data, on_end)
-wire.handle(Stream, events)
+wire.handle(Stream, events, function(stream)
+  return stream.reader or stream.closer or stream.writers and stream.writers.last > 0
+end)
 
 -- ---------------------------------------------------------------------------------------------
 -- Ending
@@ -480,12 +474,10 @@ local CLOSE = {
   reason = "io",
   begin = function(task, stream)
     stream.closer = task
-    add_waiting(1)
   end,
   abort = function(task)
     local stream = task.on
     stream.closer = false
-    add_waiting(-1)
     abort(stream) -- cancelled: at once
     return true
   end,
@@ -559,11 +551,9 @@ select_library.offer(Stream, "read", {
   end,
   add = function(case)
     case.object.reader = case
-    add_waiting(1)
   end,
   remove = function(case)
     case.object.reader = false
-    add_waiting(-1)
   end,
   finish = function(data, stream)
     if data then

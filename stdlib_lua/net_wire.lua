@@ -11,7 +11,8 @@ local kernel = require("kernel")
 local usage = require("usage")
 
 local wake, reschedule = kernel.wake, kernel.reschedule
-local setmetatable, getmetatable, select, concat = setmetatable, getmetatable, select, table.concat
+local setmetatable, getmetatable, pairs = setmetatable, getmetatable, pairs
+local select, concat = select, table.concat
 local unpack, newproxy = kernel.unpack, newproxy
 
 local current = kernel.current
@@ -39,18 +40,6 @@ local lists = {} -- slot -> pieces that go there together, in `joined` slots
 local joined, joins = {}, 0
 -- Numbers of sockets nobody holds any more. Finalizers run anywhere, also inside `send`: a list of its own.
 local dropped, drops = {}, 0
-
--- How many tasks wait for a socket: as long as some do, the runtime is not deadlocked.
-local waiting = 0
-
-function M.add_waiting(n)
-  waiting = waiting + n
-end
-
---- Python: do tasks wait for sockets?
-function M.waiting()
-  return waiting
-end
 
 -- ---------------------------------------------------------------------------------------------
 -- To the reactor
@@ -160,6 +149,7 @@ end
 -- From the reactor
 
 local on_data, on_end -- of streams, which alone are read from
+local awaited = {} -- class -> function(object) -> boolean
 local handlers = {} -- class -> what its objects do at events, by name
 
 --- Say what streams do with data and with their end.
@@ -172,8 +162,21 @@ end
 --- Say what objects of a class do when something happens to their socket.
 ---@param class table
 ---@param events table name -> function(object, ...); the names are the reactor's
-function M.handle(class, events)
-  handlers[class] = events
+---@param waits function(object) -> boolean: does a task wait for it?
+function M.handle(class, events, waits)
+  handlers[class], awaited[class] = events, waits
+end
+
+--- Python, when nothing is ready: does any task wait for a socket? Mostly the first one looked at is awaited,
+-- so this costs less than to keep count.
+---@return boolean
+function M.waiting()
+  for _, object in pairs(objects) do
+    if awaited[getmetatable(object)](object) then
+      return true
+    end
+  end
+  return false
 end
 
 --- Python: data that were read.
@@ -193,7 +196,6 @@ function M.deliver(...)
       elseif reader and not stream.filling then
         -- The usual way: straight to the task that waits.
         stream.reader = false
-        waiting = waiting - 1
         if reader.co then
           reschedule(reader, data)
         else

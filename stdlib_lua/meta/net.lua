@@ -3,7 +3,7 @@
 
 ---An expected failure; prints as its message.
 ---@class net.Error
----@field kind string "refused", "reset", "closed", "eof", "limit", "timeout", "not_found", "unreachable", "in_use", "unavailable", "denied", "exhausted", "busy" or "io"
+---@field kind string "refused", "reset", "closed", "eof", "limit", "timeout", "not_found", ...: docs/net.md
 ---@field message string what was tried, with whom, and why it failed
 ---@field partial string|nil kind "eof": what came before the end
 
@@ -71,8 +71,8 @@ local Server = {}
 ---@return net.Error|nil err
 function Server:accept() end
 
----Run `handler(conn)` in a task of its own for each connection, until the server is closed and every handler has
----ended. Checkpoint: yes.
+---Run `handler(conn)` in a task of its own for each connection, until the server is closed and every handler
+---has ended. Checkpoint: yes.
 ---@param handler fun(conn: net.Stream)
 ---@param on_error (fun(err: any, conn: net.Stream))|nil hears what a handler raises; by default it is logged
 ---@return boolean true
