@@ -1116,7 +1116,7 @@ async def test_waits_where_lua_cannot_yield_and_in_coroutines_of_the_script(lua:
 
 
 def test_the_end_of_descriptors_delays_and_passes(shell: Shell) -> None:
-    """A process that may have 40 descriptors: what cannot be connected fails, what cannot be accepted waits."""
+    """In a process with 40 descriptors what cannot be connected fails, what cannot be accepted waits."""
     shell.write(
         "main.lua",
         SERVE
