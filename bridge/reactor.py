@@ -413,7 +413,8 @@ class Reactor:
 
     def _read_failed(self, entry: _Socket, error: OSError) -> None:
         if isinstance(error, BlockingIOError):
-            entry.readable = False
+            # Nothing there, so no end either: what was said was of a socket that had the descriptor before.
+            entry.readable = entry.ended = False
             entry.plain = _PLAIN
             return
         entry.done = True

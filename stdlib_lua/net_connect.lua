@@ -283,6 +283,8 @@ local function check_path(n, name, path)
   if type(path) ~= "string" or path == "" then
     local got = path == "" and "an empty string" or path == nil and "no value" or describe(path)
     bad_argument(n, name, "path (a string) expected, got " .. got, 2)
+  elseif find(path, "%z", 2) then -- (a first one means a name that is no file: Linux)
+    bad_argument(n, name, "path must not hold a zero byte", 2)
   end
 end
 

@@ -59,13 +59,13 @@ class Net:
             return None, "denied", str(error.strerror)
         return None
 
-    def connect(self, address: str, port: int, name: str) -> int | Failed:
+    def connect(self, address: bytes, port: int, name: bytes) -> int | Failed:
         """Begin to connect to an address, which `name` was resolved to."""
-        refused = self._check(address, port, name)
+        refused = self._check(_text(address), port, _text(name))
         if refused is not None:
             return refused
         try:
-            family, target = _target(address, port)
+            family, target = _target(_text(address), port)
             return self._reactor.connect(family, target)
         except OSError as error:
             return _failed(error)
@@ -80,14 +80,14 @@ class Net:
             return _failed(error)
 
     def listen(
-        self, address: str, port: int, backlog: int, reuse_port: bool, name: str
+        self, address: bytes, port: int, backlog: int, reuse_port: bool, name: bytes
     ) -> tuple[int, str, int] | Failed:
         """Listen at an address; returns number, address, port."""
-        refused = self._check(address, port, name)
+        refused = self._check(_text(address), port, _text(name))
         if refused is not None:
             return refused
         try:
-            family, target = _target(address, port)
+            family, target = _target(_text(address), port)
             number, used = self._reactor.listen(family, target, backlog=backlog, reuse_port=reuse_port)
         except OSError as error:
             return _failed(error)
@@ -107,8 +107,9 @@ class Net:
         """Close a socket now, not at the end of the slice."""
         self._reactor.perform((number, ABORT))
 
-    async def resolve(self, name: str, port: int) -> tuple[str, ...] | Failed:
+    async def resolve(self, host: bytes, port: int) -> tuple[str, ...] | Failed:
         """Return the addresses of a host, in the order in which they should be tried."""
+        name = _text(host)
         if self._grants is not None and self._grants(name, port) is None:
             return _not_granted(name, port)
         try:
@@ -120,6 +121,11 @@ class Net:
         except OSError as error:
             return _failed(error)
         return tuple(_interleaved([(family, str(address[0])) for family, _t, _p, _c, address in found]))
+
+
+def _text(host: bytes) -> str:
+    # What is no text is no host either, and says so where it is looked up.
+    return host.decode(errors="backslashreplace")
 
 
 def _not_granted(name: str, port: int) -> Failed:

@@ -618,6 +618,18 @@ async def test_a_name_that_is_none(lua: Lua, monkeypatch: pytest.MonkeyPatch) ->
     """) == ["nil", "not_found", "connect to no.such.name.invalid:80: Name or service not known"]
 
 
+async def test_a_host_that_is_no_text_is_no_host(lua: Lua) -> None:
+    assert await lua("""
+        local net = require("net")
+        local log = {}
+        for _, host in ipairs({ "\\255\\254:1", "::g" }) do
+          local s, err = net.connect(host, 80)
+          log[#log + 1] = err.kind
+        end
+        return log
+    """) == ["not_found", "not_found"]
+
+
 async def test_addresses_race(lua: Lua, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
     """Two addresses: nobody listens at the first, the second answers at once."""
     found = [
@@ -747,6 +759,7 @@ async def test_closing_wakes_who_reads(lua: Lua) -> None:
         ('net.connect("a", 1, {timeout="x"})', "option 'timeout' must be a number, got string)"),
         ('net.connect("a", 1, {timeout=-1})', "seconds must not be negative or NaN, got -1)"),
         ("net.connect_unix()", "bad argument #1 to 'connect_unix' (path (a string) expected, got no value)"),
+        ('net.connect_unix("a\\0b")', "bad argument #1 to 'connect_unix' (path must not hold a zero byte)"),
         ("net.listen()", "bad argument #1 to 'listen' (table of options expected, got nil)"),
         ("net.listen({ports=1})", "unknown option 'ports'; known are backlog, host, max_connections, port"),
         ("net.listen({port=-1})", "bad argument #1 to 'listen' (port (0 to 65535) expected, got -1)"),
