@@ -42,11 +42,12 @@ LOW_BYTES = 16384
 MAX_READY = 256
 MAX_ACCEPTS = 64
 
-_READABLE = select.EPOLLIN | select.EPOLLPRI
-_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_ALL = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+# Source: Linux, sys/epoll.h. Spelled out, so that this file can be imported where there is no epoll.
+_IN, _OUT, _ERR, _HUP, _RDHUP, _ET = 0x1, 0x4, 0x8, 0x10, 0x2000, 0x80000000
+_ENDED = _RDHUP | _HUP | _ERR
+_ALL = _IN | _OUT | _RDHUP | _ET
 # What the selector says of a socket that has something to read and is as it should be: the short way.
-_PLAIN = select.EPOLLIN | select.EPOLLOUT
+_PLAIN = _IN | _OUT
 
 # (number, what, values...): "backlog" bytes; "connected"; "failed" kind, message; "closed"; "eof" is an
 # empty read; "accepted" number, host, port.
@@ -357,7 +358,7 @@ class Reactor:
 
     def _ready(self, entry: _Socket, mask: int, batch: list[Any]) -> None:
         if entry.role == "connecting":
-            if mask & (select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP):
+            if mask & (_OUT | _ERR | _HUP):
                 code = entry.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     error = OSError(code, os.strerror(code))
@@ -365,7 +366,7 @@ class Reactor:
                     self._close(entry)
                     return
                 self._connected(entry)
-                if mask & (_READABLE | _ENDED):
+                if mask & (_IN | _ENDED):
                     entry.readable = True
                     entry.ended = bool(mask & _ENDED)
                     entry.plain = 0
@@ -374,10 +375,10 @@ class Reactor:
         if mask & _ENDED:
             entry.ended = True
             entry.plain = 0
-        if mask & (_READABLE | _ENDED):
+        if mask & (_IN | _ENDED):
             entry.readable = True
             self._read(entry, batch)
-        if mask & (select.EPOLLOUT | select.EPOLLERR) and entry.backlog is not None:
+        if mask & (_OUT | _ERR) and entry.backlog is not None:
             self._drain(entry)
 
     def _connected(self, entry: _Socket) -> None:

@@ -24,7 +24,7 @@ Failed = tuple[None, str, str]
 
 _RESOLVE_KINDS = {
     socket.EAI_NONAME: "not_found",
-    socket.EAI_NODATA: "not_found",
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "not_found",
     socket.EAI_AGAIN: "unreachable",
     socket.EAI_FAIL: "not_found",
 }
