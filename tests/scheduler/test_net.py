@@ -1301,23 +1301,26 @@ async def test_a_flood_does_not_pass_the_memory_limit() -> None:
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        with pytest.raises(scheduler.LimitReached, match="memory"):
-            async with scheduler.open_runtime(limits=scheduler.Limits(memory_bytes=20_000_000)) as runtime:
-                await runtime.run(
-                    """
-                    local s = assert(require("net").connect("127.0.0.1", ...))
-                    local kept = {}
-                    while true do
-                      local data = s:read()
-                      if not data then return "ended" end
-                      kept[#kept + 1] = data
-                    end
-                    """,
-                    listener.getsockname()[1],
-                )
+        async with scheduler.open_runtime(limits=scheduler.Limits(memory_bytes=20_000_000)) as runtime:
+            ended = await runtime.run(
+                """
+                local s = assert(require("net").connect("127.0.0.1", ...))
+                local kept = {}
+                while true do
+                  local data, err = s:read()
+                  if not data then return err.kind end
+                  kept[#kept + 1] = data
+                end
+                """,
+                listener.getsockname()[1],
+            )
+    except scheduler.LimitReached as error:
+        ended = str(error)
     finally:
         thread.join()
         listener.close()
+    # "limit": faster than the watchdog looks, and what did not fit any more did not enter.
+    assert ended == "limit" or "memory" in ended
 
 
 async def test_limited_writes_go_out_piece_by_piece() -> None:
