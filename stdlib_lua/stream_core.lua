@@ -216,4 +216,17 @@ function M.step(stream)
   return stream:step()
 end
 
+--- What a stage's step ends with when it has no value: the error that was kept until those before it were
+-- read, once.
+---@return boolean false
+function M.over(stage)
+  local failed = stage.failed
+  if failed then
+    stage.failed = nil
+    remember(current(), failed)
+    error(failed.value, 0)
+  end
+  return false
+end
+
 return M

@@ -7,9 +7,8 @@ local failure = require("failure")
 local core = require("stream_core")
 
 local current = kernel.current
-local CANCEL, handler, capture, remember =
-  failure.CANCEL, failure.handler, failure.capture, failure.remember
-local close, shut_source, step = core.close, core.shut_source, core.step
+local CANCEL, handler, capture = failure.CANCEL, failure.handler, failure.capture
+local close, shut_source, step, over = core.close, core.shut_source, core.step, core.over
 local xpcall, error, rawequal = xpcall, error, rawequal
 
 local M = {}
@@ -94,13 +93,7 @@ local function batch_step(self)
   if batch and batch.n > 0 then
     return true, batch
   end
-  local failed = self.failed
-  if failed then
-    self.failed = nil
-    remember(current(), failed)
-    error(failed.value, 0)
-  end
-  return false
+  return over(self)
 end
 
 function M.batch(source, size)

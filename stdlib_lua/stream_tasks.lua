@@ -16,8 +16,8 @@ local select = require("select").select
 
 local spawn, pack, current, now = kernel.spawn, kernel.pack, kernel.current, kernel.now
 local cancelling = kernel.cancelling
-local CANCEL, handler, capture, remember =
-  failure.CANCEL, failure.handler, failure.capture, failure.remember
+local CANCEL, handler, capture = failure.CANCEL, failure.handler, failure.capture
+local over = core.over
 local xpcall, error, rawequal, infinity = xpcall, error, rawequal, math.huge
 local Channel = channel.Channel
 local receive, try_send, close = Channel.receive, Channel.try_send, core.close
@@ -80,13 +80,7 @@ local function pumped_step(stage)
     end
     return true, value
   end
-  local failed = stage.failed
-  if failed then
-    stage.failed = nil
-    remember(current(), failed)
-    error(failed.value, 0)
-  end
-  return false
+  return over(stage)
 end
 
 -- Its pump and those before it, which are its children, are going to be cancelled for a good reason.
